@@ -1,0 +1,89 @@
+"""What a search asks of the mirror, after parsing: plain values, no query text, no SQL.
+
+`search` makes these from a query string; `mirror.find` turns them into SQL over the index tables. All criteria
+of a query must hold (AND); the values of one criterion are alternatives (OR).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Prefix = Literal["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"]
+
+
+@dataclass(frozen=True)
+class TokenValue:
+    """`system` None: any system. '' : no system. `code` None: any code of the system."""
+
+    system: str | None
+    code: str | None
+
+
+@dataclass(frozen=True)
+class TokenCriterion:
+    param: str
+    values: tuple[TokenValue, ...]
+    negated: bool = False
+    """`:not`: resources that have none of the values, those without the element included."""
+
+
+@dataclass(frozen=True)
+class StringCriterion:
+    param: str
+    mode: Literal["starts", "contains", "exact"]
+    values: tuple[str, ...]
+    """Folded (`extract.fold`) for `starts` and `contains`, as given for `exact`."""
+
+
+@dataclass(frozen=True)
+class DateValue:
+    """A half-open interval in microseconds UTC, with its prefix (R4 search section 3.1.1.5.4)."""
+
+    prefix: Prefix
+    lo_us: int
+    hi_us: int
+
+
+@dataclass(frozen=True)
+class DateCriterion:
+    """`param` `_lastUpdated` compares the version's own instant."""
+
+    param: str
+    values: tuple[DateValue, ...]
+
+
+@dataclass(frozen=True)
+class ReferenceCriterion:
+    """`target_type` '' means any of the parameter's targets."""
+
+    param: str
+    values: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class IdCriterion:
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class MissingCriterion:
+    param: str
+    type: Literal["token", "string", "date", "reference"]
+    missing: bool
+
+
+@dataclass(frozen=True)
+class NothingCriterion:
+    """Matches nothing: a reference to another server, an id that cannot be."""
+
+
+Criterion = (
+    TokenCriterion
+    | StringCriterion
+    | DateCriterion
+    | ReferenceCriterion
+    | IdCriterion
+    | MissingCriterion
+    | NothingCriterion
+)

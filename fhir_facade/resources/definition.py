@@ -1,0 +1,86 @@
+"""How a FHIR type is declared. The registry is a list of these; router, CapabilityStatement, search, scopes,
+export types and docs derive from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fhir_facade.policy import ReachClass
+
+ParameterType = Literal["token", "string", "date", "reference", "uri"]
+
+
+@dataclass(frozen=True)
+class SearchParameter:
+    """One search parameter of one type (https://hl7.org/fhir/R4/search.html#ptypes).
+
+    `paths` are dotted element paths inside the resource (`participant.actor`, `name.family`); lists are walked,
+    and a path that ends in `[x]` takes whichever choice is present. `targets` are the types a reference may lead to.
+    `definition` is the canonical URL of the SearchParameter (base R4, US Core or our own).
+    `where` keeps only references of one type (`participant.actor` for `patient`).
+    """
+
+    name: str
+    type: ParameterType
+    paths: tuple[str, ...]
+    definition: str
+    targets: tuple[str, ...] = ()
+    documentation: str = ""
+
+
+@dataclass(frozen=True)
+class ResourceDefinition:
+    """One FHIR type as this server serves it.
+
+    `patient_paths`: element paths whose Patient references put a resource into a patient's compartment
+    (`("",)` with a leading empty string means the resource is the patient itself).
+    `category_path`: element path of the CodeableConcepts that granular scopes filter on, if any.
+    `exportable`: whether `$export` writes it. `stored`: False for types that are served from code (conformance).
+    """
+
+    type: str
+    reach: ReachClass
+    search: tuple[SearchParameter, ...] = ()
+    profiles: tuple[str, ...] = ()
+    patient_paths: tuple[str, ...] = ()
+    category_path: str | None = None
+    exportable: bool = True
+    stored: bool = True
+    includes: tuple[str, ...] = ()
+    """`Type:param` values accepted by `_include`; every reference parameter of the type."""
+    documentation: str = ""
+
+    def parameter(self, name: str) -> SearchParameter | None:
+        """The declared parameter of this name, or None."""
+        return next((p for p in self.search if p.name == name), None)
+
+
+def token(name: str, *paths: str, definition: str = "", documentation: str = "") -> SearchParameter:
+    """A token parameter over codes, codings, identifiers, contact points or booleans."""
+    return SearchParameter(name, "token", paths, definition, documentation=documentation)
+
+
+def string(
+    name: str, *paths: str, definition: str = "", documentation: str = ""
+) -> SearchParameter:
+    """A string parameter over strings, human names or addresses."""
+    return SearchParameter(name, "string", paths, definition, documentation=documentation)
+
+
+def date(name: str, *paths: str, definition: str = "", documentation: str = "") -> SearchParameter:
+    """A date parameter over date, dateTime, instant or Period."""
+    return SearchParameter(name, "date", paths, definition, documentation=documentation)
+
+
+def reference(
+    name: str,
+    *paths: str,
+    targets: tuple[str, ...],
+    definition: str = "",
+    documentation: str = "",
+) -> SearchParameter:
+    """A reference parameter that leads to any of `targets`."""
+    return SearchParameter(
+        name, "reference", paths, definition, targets=targets, documentation=documentation
+    )
