@@ -49,7 +49,9 @@ def parse_reference(text: str, fhir_base: str | None = None) -> Reference | None
     return Reference(match["type"], match["id"], match["version"], base)
 
 
-def reference_to(resource_type: str, resource_id: str, display: str | None = None) -> dict[str, Any]:
+def reference_to(
+    resource_type: str, resource_id: str, display: str | None = None
+) -> dict[str, Any]:
     """A Reference element to a resource of this server, relative, with `display` when there is one."""
     element = {"reference": f"{resource_type}/{resource_id}"}
     if display:

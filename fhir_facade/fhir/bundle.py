@@ -1,0 +1,102 @@
+"""Bundles of type searchset and history, spliced from stored bytes: no resource is parsed (R4 bundle.html)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import orjson
+
+
+class Entry(NamedTuple):
+    """One finished resource of a searchset; `mode` is `match`, `include` or `outcome`.
+
+    `full_url` is absolute and names no version; an outcome has none.
+    """
+
+    full_url: str | None
+    body: bytes
+    mode: str = "match"
+
+
+class HistoryEntry(NamedTuple):
+    """One version in a history; `body` is None for a deletion. `last_modified` is a FHIR instant."""
+
+    full_url: str
+    body: bytes | None
+    method: str
+    url: str
+    status: str
+    last_modified: str
+    etag: str | None = None
+
+
+def searchset(
+    entries: Iterable[Entry],
+    total: int | None,
+    links: Mapping[str, str],
+    bundle_id: str | None = None,
+    last_updated: str | None = None,
+) -> bytes:
+    """A searchset Bundle as UTF-8 JSON.
+
+    `total` counts all matches (includes and outcomes not counted), None when unknown. `links` maps relation
+    (`self`, `next`, …) to an absolute URL, kept in order. Bodies are copied as they are: each must be one JSON object.
+    """
+    head = _head("searchset", total, links, bundle_id, last_updated)
+    return _splice(head, (_search_entry(entry) for entry in entries))
+
+
+def history(
+    entries: Iterable[HistoryEntry],
+    total: int | None,
+    links: Mapping[str, str],
+    bundle_id: str | None = None,
+    last_updated: str | None = None,
+) -> bytes:
+    """A history Bundle as UTF-8 JSON, entries newest first as given (R4 http.html#history)."""
+    head = _head("history", total, links, bundle_id, last_updated)
+    return _splice(head, (_history_entry(entry) for entry in entries))
+
+
+def _head(
+    kind: str,
+    total: int | None,
+    links: Mapping[str, str],
+    bundle_id: str | None,
+    last_updated: str | None,
+) -> bytes:
+    head: dict[str, object] = {"resourceType": "Bundle"}
+    if bundle_id is not None:
+        head["id"] = bundle_id
+    if last_updated is not None:
+        head["meta"] = {"lastUpdated": last_updated}
+    head["type"] = kind
+    if total is not None:
+        head["total"] = total
+    if links:
+        head["link"] = [{"relation": name, "url": url} for name, url in links.items()]
+    return orjson.dumps(head)
+
+
+def _splice(head: bytes, parts: Iterable[bytes]) -> bytes:
+    joined = b",".join(parts)
+    # An empty list is no FHIR: without entries there is no `entry`.
+    return head[:-1] + b',"entry":[' + joined + b"]}" if joined else head
+
+
+def _search_entry(entry: Entry) -> bytes:
+    address = b"" if entry.full_url is None else b'"fullUrl":%b,' % orjson.dumps(entry.full_url)
+    return b'{%b"resource":%b,"search":{"mode":"%b"}}' % (address, entry.body, entry.mode.encode())
+
+
+def _history_entry(entry: HistoryEntry) -> bytes:
+    response = {"status": entry.status, "lastModified": entry.last_modified}
+    if entry.etag is not None:
+        response["etag"] = entry.etag
+    return b'{"fullUrl":%b,%b"request":%b,"response":%b}' % (
+        orjson.dumps(entry.full_url),
+        b"" if entry.body is None else b'"resource":%b,' % entry.body,
+        orjson.dumps({"method": entry.method, "url": entry.url}),
+        orjson.dumps(response),
+    )

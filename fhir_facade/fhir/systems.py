@@ -1,0 +1,126 @@
+"""Every code system, identifier system, profile and extension URL. Their one home: nobody else spells one."""
+
+from __future__ import annotations
+
+from typing import Final
+
+CANONICAL_BASE: Final = "https://fhir-facade.dev/fhir"
+"""Canonical base of what this project defines; names only, nothing is fetched from there."""
+
+_HL7: Final = "http://hl7.org/fhir"
+_THO: Final = "http://terminology.hl7.org/CodeSystem"
+_US_CORE: Final = "http://hl7.org/fhir/us/core"
+
+# Code systems of others
+LOINC: Final = "http://loinc.org"
+SNOMED_CT: Final = "http://snomed.info/sct"
+UCUM: Final = "http://unitsofmeasure.org"
+ICD_10: Final = "http://hl7.org/fhir/sid/icd-10"
+CPT: Final = "http://www.ama-assn.org/go/cpt"
+DICOM_DCM: Final = "http://dicom.nema.org/resources/ontology/DCM"
+BCP_47: Final = "urn:ietf:bcp:47"
+BCP_13: Final = "urn:ietf:bcp:13"
+ISO_3166: Final = "urn:iso:std:iso:3166"
+DICOM_UID: Final = "urn:dicom:uid"
+OMB_RACE: Final = "urn:oid:2.16.840.1.113883.6.238"
+
+V2_0074: Final = f"{_THO}/v2-0074"
+"""Diagnostic service section: `RAD` is radiology."""
+V2_0131: Final = f"{_THO}/v2-0131"
+V2_0203: Final = f"{_THO}/v2-0203"
+"""Identifier types: `MR`, `ACSN`, `PRN`, `MC`."""
+V3_ACT_CODE: Final = f"{_THO}/v3-ActCode"
+V3_ACT_REASON: Final = f"{_THO}/v3-ActReason"
+V3_MARITAL_STATUS: Final = f"{_THO}/v3-MaritalStatus"
+V3_NULL_FLAVOR: Final = f"{_THO}/v3-NullFlavor"
+V3_OBSERVATION_VALUE: Final = f"{_THO}/v3-ObservationValue"
+V3_PARTICIPATION_TYPE: Final = f"{_THO}/v3-ParticipationType"
+V3_DATA_OPERATION: Final = f"{_THO}/v3-DataOperation"
+APPOINTMENT_CANCELLATION_REASON: Final = f"{_THO}/appointment-cancellation-reason"
+DATA_ABSENT_REASON_CODES: Final = f"{_THO}/data-absent-reason"
+LOCATION_PHYSICAL_TYPE: Final = f"{_THO}/location-physical-type"
+ORGANIZATION_TYPE: Final = f"{_THO}/organization-type"
+PROVENANCE_PARTICIPANT_TYPE: Final = f"{_THO}/provenance-participant-type"
+SERVICE_CATEGORY: Final = f"{_THO}/service-category"
+SERVICE_TYPE: Final = f"{_THO}/service-type"
+RESTFUL_SECURITY_SERVICE: Final = f"{_THO}/restful-security-service"
+COMMUNICATION_CATEGORY: Final = f"{_THO}/communication-category"
+FLAG_CATEGORY: Final = f"{_THO}/flag-category"
+
+# Code systems and value sets of R4 itself (ConceptMap sources and targets)
+APPOINTMENT_STATUS: Final = f"{_HL7}/appointmentstatus"
+ENCOUNTER_STATUS: Final = f"{_HL7}/encounter-status"
+DIAGNOSTIC_REPORT_STATUS: Final = f"{_HL7}/diagnostic-report-status"
+TASK_STATUS: Final = f"{_HL7}/task-status"
+ADMINISTRATIVE_GENDER: Final = f"{_HL7}/administrative-gender"
+VS_APPOINTMENT_STATUS: Final = f"{_HL7}/ValueSet/appointmentstatus"
+VS_ENCOUNTER_STATUS: Final = f"{_HL7}/ValueSet/encounter-status"
+VS_DIAGNOSTIC_REPORT_STATUS: Final = f"{_HL7}/ValueSet/diagnostic-report-status"
+VS_TASK_STATUS: Final = f"{_HL7}/ValueSet/task-status"
+VS_ADMINISTRATIVE_GENDER: Final = f"{_HL7}/ValueSet/administrative-gender"
+
+# Identifier systems of others
+AU_MEDICARE_NUMBER: Final = "http://ns.electronichealth.net.au/id/medicare-number"
+AU_MEDICARE_PROVIDER_NUMBER: Final = "http://ns.electronichealth.net.au/id/medicare-provider-number"
+
+# Extensions of HL7
+DATA_ABSENT_REASON: Final = f"{_HL7}/StructureDefinition/data-absent-reason"
+OAUTH_URIS: Final = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
+CAPABILITIES: Final = "http://fhir-registry.smarthealthit.org/StructureDefinition/capabilities"
+CAPABILITY_SEARCH_PARAMETER_COMBINATION: Final = (
+    f"{_HL7}/StructureDefinition/capabilitystatement-search-parameter-combination"
+)
+PATIENT_INTERPRETER_REQUIRED: Final = f"{_HL7}/StructureDefinition/patient-interpreterRequired"
+US_CORE_RACE: Final = f"{_US_CORE}/StructureDefinition/us-core-race"
+US_CORE_ETHNICITY: Final = f"{_US_CORE}/StructureDefinition/us-core-ethnicity"
+US_CORE_BIRTH_SEX: Final = f"{_US_CORE}/StructureDefinition/us-core-birthsex"
+
+# Profiles of HL7
+US_CORE_PATIENT: Final = f"{_US_CORE}/StructureDefinition/us-core-patient"
+US_CORE_DIAGNOSTIC_REPORT_NOTE: Final = (
+    f"{_US_CORE}/StructureDefinition/us-core-diagnosticreport-note"
+)
+US_CORE_LOCATION: Final = f"{_US_CORE}/StructureDefinition/us-core-location"
+US_CORE_ORGANIZATION: Final = f"{_US_CORE}/StructureDefinition/us-core-organization"
+US_CORE_PRACTITIONER: Final = f"{_US_CORE}/StructureDefinition/us-core-practitioner"
+US_CORE_PRACTITIONER_ROLE: Final = f"{_US_CORE}/StructureDefinition/us-core-practitionerrole"
+US_CORE_ENCOUNTER: Final = f"{_US_CORE}/StructureDefinition/us-core-encounter"
+US_CORE_DOCUMENT_REFERENCE: Final = f"{_US_CORE}/StructureDefinition/us-core-documentreference"
+US_CORE_PROVENANCE: Final = f"{_US_CORE}/StructureDefinition/us-core-provenance"
+US_CORE_SERVER: Final = f"{_US_CORE}/CapabilityStatement/us-core-server"
+BULK_DATA: Final = "http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data"
+BULK_GROUP_EXPORT: Final = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/group-export"
+BULK_PATIENT_EXPORT: Final = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/patient-export"
+BULK_SYSTEM_EXPORT: Final = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export"
+
+# Extensions that we define; docs/mapping says what each holds
+SITE_TIME_ZONE: Final = f"{CANONICAL_BASE}/StructureDefinition/site-time-zone"
+LOCAL_SCHEDULE: Final = f"{CANONICAL_BASE}/StructureDefinition/local-schedule"
+"""Complex: `date`, `startTime`, `endTime`, `site`, as the upstream said them, where no instant is known."""
+UPSTREAM_STATUS: Final = f"{CANONICAL_BASE}/StructureDefinition/upstream-status"
+SOURCE_RECORD: Final = f"{CANONICAL_BASE}/StructureDefinition/source-record"
+"""Complex, on Provenance: `system`, `view`, `key`, `correlationId`, `mappingVersion`, `hash`."""
+GROUP_RULE: Final = f"{CANONICAL_BASE}/StructureDefinition/group-rule"
+TENANT_TIME_ZONE: Final = f"{CANONICAL_BASE}/StructureDefinition/tenant-time-zone"
+
+# Code systems that we define
+QUBS_APPOINTMENT_STATUS: Final = f"{CANONICAL_BASE}/CodeSystem/qubs-appointment-status"
+QUBS_EXAM_CODE: Final = f"{CANONICAL_BASE}/CodeSystem/qubs-exam-code"
+QUBS_EXAM_CATEGORY: Final = f"{CANONICAL_BASE}/CodeSystem/qubs-exam-category"
+QUBS_SEX: Final = f"{CANONICAL_BASE}/CodeSystem/qubs-sex"
+QUBS_PRIORITY: Final = f"{CANONICAL_BASE}/CodeSystem/qubs-priority"
+QUBS_COMMENT_TYPE: Final = f"{CANONICAL_BASE}/CodeSystem/qubs-comment-type"
+QUBS_ATTACHMENT_CATEGORY: Final = f"{CANONICAL_BASE}/CodeSystem/qubs-attachment-category"
+
+
+def concept_map_url(fhir_base: str, map_id: str) -> str:
+    """Canonical URL of a ConceptMap a tenant publishes: maps can differ by tenant, so they live under its base."""
+    return f"{fhir_base.rstrip('/')}/ConceptMap/{map_id}"
+
+
+def tenant_system(fhir_base: str, name: str) -> str:
+    """The identifier or code system `name` (`qubs-patient-id`, …) of one tenant, under its FHIR base.
+
+    Upstream keys are unique within a tenant only, so their system names the tenant.
+    """
+    return f"{fhir_base.rstrip('/')}/sid/{name}"
