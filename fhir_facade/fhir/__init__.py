@@ -1,4 +1,6 @@
-"""The FHIR R4 kernel: JSON, dates, ids, references, Bundles, OperationOutcomes, validation. Knows no upstream."""
+"""The FHIR R4 kernel: JSON, dates, ids, references, Bundles, OperationOutcomes, validation. Knows
+no upstream.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Bundles of type searchset and history, spliced from stored bytes: no resource is parsed (R4 bundle.html)."""
+"""Bundles of type searchset and history, spliced from stored bytes: no resource is parsed (R4
+bundle.html).
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ class Entry(NamedTuple):
 
 
 class HistoryEntry(NamedTuple):
-    """One version in a history; `body` is None for a deletion. `last_modified` is a FHIR instant."""
+    """One version of a history; `body` is None for a deletion, `last_modified` an instant."""
 
     full_url: str
     body: bytes | None
@@ -40,8 +42,9 @@ def searchset(
 ) -> bytes:
     """A searchset Bundle as UTF-8 JSON.
 
-    `total` counts all matches (includes and outcomes not counted), None when unknown. `links` maps relation
-    (`self`, `next`, …) to an absolute URL, kept in order. Bodies are copied as they are: each must be one JSON object.
+    `total` counts all matches (includes and outcomes not counted), None when unknown. `links` maps
+    relation (`self`, `next`, …) to an absolute URL, kept in order. Bodies are copied as they are:
+    each must be one JSON object.
     """
     head = _head("searchset", total, links, bundle_id, last_updated)
     return _splice(head, (_search_entry(entry) for entry in entries))

@@ -10,5 +10,7 @@ Reason = Literal["unknown", "asked-unknown", "not-asked", "masked", "unsupported
 
 
 def data_absent(reason: Reason = "unknown") -> dict[str, Any]:
-    """The value of a primitive's `_name` twin (`_start`, `_birthDate`), R4 extension-data-absent-reason.html."""
+    """The value of a primitive's `_name` twin (`_start`, `_birthDate`), R4 extension-data-absent-
+    reason.html.
+    """
     return {"extension": [{"url": DATA_ABSENT_REASON, "valueCode": reason}]}

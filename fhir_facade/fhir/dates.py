@@ -1,7 +1,9 @@
-"""FHIR dates as closed-open intervals of integer microseconds UTC (R4 datatypes.html#dateTime, search.html#date).
+"""FHIR dates as closed-open intervals of integer microseconds UTC (R4 datatypes.html#dateTime,
+search.html#date).
 
-A partial date is an interval: `2024` runs from the first instant of that year to the first of the next. Local times
-that a clock change skips are shifted forward, local times that come twice mean the first.
+A partial date is an interval: `2024` runs from the first instant of that year to the first of the
+next. Local times that a clock change skips are shifted forward, local times that come twice mean
+the first.
 """
 
 from __future__ import annotations
@@ -55,9 +57,9 @@ class Interval(NamedTuple):
 def parse_interval(text: str, zone: ZoneInfo) -> Interval:
     """The instants that a FHIR date, dateTime or instant names; its precision is the width.
 
-    Values without a zone of their own are read in `zone`. Minutes without seconds are taken (searches use them).
-    Digits beyond microseconds are cut. A leap second (`:60`) is the first second of the next minute.
-    Raises InvalidDate, without the value in its message.
+    Values without a zone of their own are read in `zone`. Minutes without seconds are taken
+    (searches use them). Digits beyond microseconds are cut. A leap second (`:60`) is the first
+    second of the next minute. Raises InvalidDate, without the value in its message.
     """
     match = _DATE.fullmatch(text)
     if match is None:
@@ -82,9 +84,11 @@ def parse_interval(text: str, zone: ZoneInfo) -> Interval:
 
 
 def period_interval(start: str | None, end: str | None, zone: ZoneInfo) -> Interval:
-    """The instants from the first of `start` to the last of `end`; a missing side is open (MIN_US, MAX_US).
+    """The instants from the first of `start` to the last of `end`; a missing side is open (MIN_US,
+    MAX_US).
 
-    Raises InvalidDate when a side is no date, or when the period ends before it starts (invariant per-1).
+    Raises InvalidDate when a side is no date, or when the period ends before it starts (invariant
+    per-1).
     """
     lo = MIN_US if start is None else parse_interval(start, zone).lo
     hi = MAX_US if end is None else parse_interval(end, zone).hi
@@ -99,7 +103,9 @@ def to_us(moment: datetime) -> int:
 
 
 def format_instant(us: int) -> str:
-    """`YYYY-MM-DDTHH:MM:SS.mmmZ`, cut to milliseconds. Raises InvalidDate outside the years 1 to 9999."""
+    """`YYYY-MM-DDTHH:MM:SS.mmmZ`, cut to milliseconds. Raises InvalidDate outside the years 1 to
+    9999.
+    """
     try:
         moment = datetime(1970, 1, 1) + timedelta(microseconds=us)
     except OverflowError:
@@ -110,8 +116,8 @@ def format_instant(us: int) -> str:
 def format_moment(moment: datetime) -> str:
     """An aware datetime as a FHIR instant with its own offset, seconds or finer as needed.
 
-    Offsets that are not whole minutes (local mean time, before zones) have no FHIR form and are written in UTC.
-    Raises InvalidDate for a naive datetime.
+    Offsets that are not whole minutes (local mean time, before zones) have no FHIR form and are
+    written in UTC. Raises InvalidDate for a naive datetime.
     """
     offset = moment.utcoffset()
     if offset is None:
@@ -124,8 +130,9 @@ def format_moment(moment: datetime) -> str:
 def local_to_instant(day: date, at: time, zone: tzinfo) -> datetime:
     """The instant of a wall-clock reading, as an aware datetime in `zone` with the right offset.
 
-    A reading that a clock change skips is shifted forward by the length of the gap; one that comes twice means the
-    first. Raises InvalidDate at the very ends of the calendar, where the instant has no datetime.
+    A reading that a clock change skips is shifted forward by the length of the gap; one that comes
+    twice means the first. Raises InvalidDate at the very ends of the calendar, where the instant
+    has no datetime.
     """
     wall = datetime.combine(day, at.replace(tzinfo=None, fold=0), zone)
     try:
@@ -135,7 +142,9 @@ def local_to_instant(day: date, at: time, zone: tzinfo) -> datetime:
 
 
 def _day_after(first: int, month: str | None, day: str | None) -> int:
-    """The ordinal of the day after a year, month or day that starts on `first`; may be past the calendar."""
+    """The ordinal of the day after a year, month or day that starts on `first`; may be past the
+    calendar.
+    """
     if day is not None:
         return first + 1
     start = date.fromordinal(first)
@@ -156,7 +165,9 @@ def _midnight(ordinal: int, zone: ZoneInfo) -> int:
 
 
 def _zone_us(local: int, zone: ZoneInfo) -> int:
-    """The offset of `zone` at a wall-clock reading, in microseconds; fold=0 gives both of this module's rules."""
+    """The offset of `zone` at a wall-clock reading, in microseconds; fold=0 gives both of this
+    module's rules.
+    """
     last = (_LAST_DAY - _EPOCH_DAY + 1) * _DAY_US - 1
     wall = datetime(1970, 1, 1) + timedelta(microseconds=min(local, last))
     offset = zone.utcoffset(wall.replace(tzinfo=zone))

@@ -1,7 +1,7 @@
 """Exact JSON: numbers keep their digits in both directions (R4 json.html#decimal).
 
-orjson does the work. Only documents that hold a number it could not keep exactly are read a second time by the
-standard library.
+orjson does the work. Only documents that hold a number it could not keep exactly are read a second
+time by the standard library.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ import orjson
 
 from fhir_facade.fhir import FHIRResource
 
-# A fraction, an exponent or more digits than 64 bits hold. It may also match inside a string; that costs time, nothing else.
+# A fraction, an exponent or more digits than 64 bits hold. It may also match inside a string; that
+# costs time, nothing else.
 _INEXACT_NUMBER = re.compile(rb"[0-9][.eE]|[0-9]{19}")
 _PER_VERSION = frozenset({"versionId", "lastUpdated"})
 
 
 class InvalidJSON(ValueError):
-    """The text is not JSON: malformed, not UTF-8, NaN, a lone surrogate, or nested over 1,000 levels."""
+    """The text is not JSON: malformed, not UTF-8, NaN, a lone surrogate, or nested over 1,000
+    levels.
+    """
 
 
 def _exact_number(value: object) -> orjson.Fragment:
@@ -34,7 +37,8 @@ def _exact_number(value: object) -> orjson.Fragment:
 def dumps(obj: Any) -> bytes:
     """Compact UTF-8 JSON. A Decimal is written digit for digit (1.00 stays 1.00).
 
-    Raises TypeError for anything that has no JSON form; the message holds no value.
+    Raises TypeError for anything that has no JSON form (integers over 64 bits too); the message
+    holds no value.
     """
     return orjson.dumps(obj, default=_exact_number)
 

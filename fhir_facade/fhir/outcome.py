@@ -12,7 +12,8 @@ from fhir_facade.fhir import FHIRResource
 @dataclass(frozen=True, slots=True)
 class Issue:
     """One issue: severity and code from R4's own value sets, `text` one sentence for people,
-    `diagnostics` what to change, `expression` the parameter or element at fault. None may hold PHI."""
+    `diagnostics` what to change, `expression` the parameter or element at fault. None may hold PHI.
+    """
 
     severity: str
     code: str
@@ -37,8 +38,9 @@ def outcome(
 def outcome_of(issues: Sequence[Issue], correlation_id: str | None = None) -> FHIRResource:
     """An OperationOutcome with a narrative and at least one issue, in the order given.
 
-    The correlation id ends the `diagnostics` of every issue (`… [correlation id <id>]`), so it survives where only
-    the body is kept; `rest` sends it as the header X-Correlation-Id too. Raises ValueError without an issue.
+    The correlation id ends the `diagnostics` of every issue (`… [correlation id <id>]`), so it
+    survives where only the body is kept; `rest` sends it as the header X-Correlation-Id too. Raises
+    ValueError without an issue.
     """
     if not issues:
         raise ValueError("an OperationOutcome has at least one issue")

@@ -36,7 +36,8 @@ class Reference:
 
 
 def parse_reference(text: str, fhir_base: str | None = None) -> Reference | None:
-    """Read a literal reference; None for anything else (`urn:`, `#contained`, canonical, not an R4 type).
+    """Read a literal reference; None for anything else (`urn:`, `#contained`, canonical, not an R4
+    type).
 
     An absolute URL under `fhir_base` comes back as a local one, so both spellings compare equal.
     """
@@ -52,7 +53,7 @@ def parse_reference(text: str, fhir_base: str | None = None) -> Reference | None
 def reference_to(
     resource_type: str, resource_id: str, display: str | None = None
 ) -> dict[str, Any]:
-    """A Reference element to a resource of this server, relative, with `display` when there is one."""
+    """A relative Reference element to a resource of this server; an empty `display` is left out."""
     element = {"reference": f"{resource_type}/{resource_id}"}
     if display:
         element["display"] = display

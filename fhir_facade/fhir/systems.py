@@ -1,4 +1,6 @@
-"""Every code system, identifier system, profile and extension URL. Their one home: nobody else spells one."""
+"""Every code system, identifier system, profile and extension URL. Their one home: nobody else
+spells one.
+"""
 
 from __future__ import annotations
 
@@ -96,7 +98,9 @@ BULK_SYSTEM_EXPORT: Final = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition
 # Extensions that we define; docs/mapping says what each holds
 SITE_TIME_ZONE: Final = f"{CANONICAL_BASE}/StructureDefinition/site-time-zone"
 LOCAL_SCHEDULE: Final = f"{CANONICAL_BASE}/StructureDefinition/local-schedule"
-"""Complex: `date`, `startTime`, `endTime`, `site`, as the upstream said them, where no instant is known."""
+"""Complex: `date`, `startTime`, `endTime`, `site`, as the upstream said them, where no instant is
+known.
+"""
 UPSTREAM_STATUS: Final = f"{CANONICAL_BASE}/StructureDefinition/upstream-status"
 SOURCE_RECORD: Final = f"{CANONICAL_BASE}/StructureDefinition/source-record"
 """Complex, on Provenance: `system`, `view`, `key`, `correlationId`, `mappingVersion`, `hash`."""
@@ -114,12 +118,15 @@ QUBS_ATTACHMENT_CATEGORY: Final = f"{CANONICAL_BASE}/CodeSystem/qubs-attachment-
 
 
 def concept_map_url(fhir_base: str, map_id: str) -> str:
-    """Canonical URL of a ConceptMap a tenant publishes: maps can differ by tenant, so they live under its base."""
+    """Canonical URL of a ConceptMap a tenant publishes: maps can differ by tenant, so they live
+    under its base.
+    """
     return f"{fhir_base.rstrip('/')}/ConceptMap/{map_id}"
 
 
 def tenant_system(fhir_base: str, name: str) -> str:
-    """The identifier or code system `name` (`qubs-patient-id`, …) of one tenant, under its FHIR base.
+    """The identifier or code system `name` (`qubs-patient-id`, …) of one tenant, under its FHIR
+    base.
 
     Upstream keys are unique within a tenant only, so their system names the tenant.
     """

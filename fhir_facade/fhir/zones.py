@@ -6,15 +6,17 @@ import functools
 import zoneinfo
 from zoneinfo import ZoneInfo
 
-# Not zones of a place: "localtime" is that of this machine, and the bare abbreviations mean other hours in other
-# countries (EST is UTC-5 to IANA and UTC+10 to an Australian site), so no instant may be derived from them.
+# Not zones of a place: "localtime" is that of this machine, and the bare abbreviations mean other
+# hours in other countries (EST is UTC-5 to IANA and UTC+10 to an Australian site), so no instant
+# may be derived from them.
 _NO_PLACE = frozenset({"localtime", "factory", "posixrules", "est", "mst", "hst"})
 
 _WINDOWS_TABLE = """
 Dateline Standard Time=Etc/GMT+12|UTC-11=Etc/GMT+11|Aleutian Standard Time=America/Adak
 Hawaiian Standard Time=Pacific/Honolulu|Marquesas Standard Time=Pacific/Marquesas
-Alaskan Standard Time=America/Anchorage|UTC-09=Etc/GMT+9|Pacific Standard Time (Mexico)=America/Tijuana
-UTC-08=Etc/GMT+8|Pacific Standard Time=America/Los_Angeles|US Mountain Standard Time=America/Phoenix
+Alaskan Standard Time=America/Anchorage|UTC-09=Etc/GMT+9
+Pacific Standard Time (Mexico)=America/Tijuana|UTC-08=Etc/GMT+8
+Pacific Standard Time=America/Los_Angeles|US Mountain Standard Time=America/Phoenix
 Mountain Standard Time (Mexico)=America/Mazatlan|Mountain Standard Time=America/Denver
 Yukon Standard Time=America/Whitehorse|Central America Standard Time=America/Guatemala
 Central Standard Time=America/Chicago|Easter Island Standard Time=Pacific/Easter
@@ -31,43 +33,48 @@ SA Eastern Standard Time=America/Cayenne|Argentina Standard Time=America/Argenti
 Greenland Standard Time=America/Nuuk|Montevideo Standard Time=America/Montevideo
 Magallanes Standard Time=America/Punta_Arenas|Saint Pierre Standard Time=America/Miquelon
 Bahia Standard Time=America/Bahia|UTC-02=Etc/GMT+2|Mid-Atlantic Standard Time=Etc/GMT+2
-Azores Standard Time=Atlantic/Azores
-Cape Verde Standard Time=Atlantic/Cape_Verde|UTC=Etc/UTC|GMT Standard Time=Europe/London
-Greenwich Standard Time=Atlantic/Reykjavik|Sao Tome Standard Time=Africa/Sao_Tome
-Morocco Standard Time=Africa/Casablanca|W. Europe Standard Time=Europe/Berlin
-Central Europe Standard Time=Europe/Budapest|Romance Standard Time=Europe/Paris
-Central European Standard Time=Europe/Warsaw|W. Central Africa Standard Time=Africa/Lagos
-Jordan Standard Time=Asia/Amman|GTB Standard Time=Europe/Bucharest|Middle East Standard Time=Asia/Beirut
-Egypt Standard Time=Africa/Cairo|E. Europe Standard Time=Europe/Chisinau|Syria Standard Time=Asia/Damascus
-West Bank Standard Time=Asia/Hebron|South Africa Standard Time=Africa/Johannesburg
-FLE Standard Time=Europe/Kyiv|Israel Standard Time=Asia/Jerusalem|South Sudan Standard Time=Africa/Juba
+Azores Standard Time=Atlantic/Azores|Cape Verde Standard Time=Atlantic/Cape_Verde|UTC=Etc/UTC
+GMT Standard Time=Europe/London|Greenwich Standard Time=Atlantic/Reykjavik
+Sao Tome Standard Time=Africa/Sao_Tome|Morocco Standard Time=Africa/Casablanca
+W. Europe Standard Time=Europe/Berlin|Central Europe Standard Time=Europe/Budapest
+Romance Standard Time=Europe/Paris|Central European Standard Time=Europe/Warsaw
+W. Central Africa Standard Time=Africa/Lagos|Jordan Standard Time=Asia/Amman
+GTB Standard Time=Europe/Bucharest|Middle East Standard Time=Asia/Beirut
+Egypt Standard Time=Africa/Cairo|E. Europe Standard Time=Europe/Chisinau
+Syria Standard Time=Asia/Damascus|West Bank Standard Time=Asia/Hebron
+South Africa Standard Time=Africa/Johannesburg|FLE Standard Time=Europe/Kyiv
+Israel Standard Time=Asia/Jerusalem|South Sudan Standard Time=Africa/Juba
 Kaliningrad Standard Time=Europe/Kaliningrad|Sudan Standard Time=Africa/Khartoum
-Libya Standard Time=Africa/Tripoli|Namibia Standard Time=Africa/Windhoek|Arabic Standard Time=Asia/Baghdad
-Turkey Standard Time=Europe/Istanbul|Arab Standard Time=Asia/Riyadh|Belarus Standard Time=Europe/Minsk
+Libya Standard Time=Africa/Tripoli|Namibia Standard Time=Africa/Windhoek
+Arabic Standard Time=Asia/Baghdad|Turkey Standard Time=Europe/Istanbul
+Arab Standard Time=Asia/Riyadh|Belarus Standard Time=Europe/Minsk
 Russian Standard Time=Europe/Moscow|E. Africa Standard Time=Africa/Nairobi
-Volgograd Standard Time=Europe/Volgograd
-Iran Standard Time=Asia/Tehran|Arabian Standard Time=Asia/Dubai|Astrakhan Standard Time=Europe/Astrakhan
-Azerbaijan Standard Time=Asia/Baku|Russia Time Zone 3=Europe/Samara|Mauritius Standard Time=Indian/Mauritius
-Saratov Standard Time=Europe/Saratov|Georgian Standard Time=Asia/Tbilisi|Caucasus Standard Time=Asia/Yerevan
+Volgograd Standard Time=Europe/Volgograd|Iran Standard Time=Asia/Tehran
+Arabian Standard Time=Asia/Dubai|Astrakhan Standard Time=Europe/Astrakhan
+Azerbaijan Standard Time=Asia/Baku|Russia Time Zone 3=Europe/Samara
+Mauritius Standard Time=Indian/Mauritius|Saratov Standard Time=Europe/Saratov
+Georgian Standard Time=Asia/Tbilisi|Caucasus Standard Time=Asia/Yerevan
 Afghanistan Standard Time=Asia/Kabul|West Asia Standard Time=Asia/Tashkent
 Ekaterinburg Standard Time=Asia/Yekaterinburg|Pakistan Standard Time=Asia/Karachi
-Qyzylorda Standard Time=Asia/Qyzylorda|India Standard Time=Asia/Kolkata|Sri Lanka Standard Time=Asia/Colombo
-Nepal Standard Time=Asia/Kathmandu|Central Asia Standard Time=Asia/Bishkek
-Bangladesh Standard Time=Asia/Dhaka|Omsk Standard Time=Asia/Omsk|Myanmar Standard Time=Asia/Yangon
-SE Asia Standard Time=Asia/Bangkok|Altai Standard Time=Asia/Barnaul|W. Mongolia Standard Time=Asia/Hovd
+Qyzylorda Standard Time=Asia/Qyzylorda|India Standard Time=Asia/Kolkata
+Sri Lanka Standard Time=Asia/Colombo|Nepal Standard Time=Asia/Kathmandu
+Central Asia Standard Time=Asia/Bishkek|Bangladesh Standard Time=Asia/Dhaka
+Omsk Standard Time=Asia/Omsk|Myanmar Standard Time=Asia/Yangon|SE Asia Standard Time=Asia/Bangkok
+Altai Standard Time=Asia/Barnaul|W. Mongolia Standard Time=Asia/Hovd
 North Asia Standard Time=Asia/Krasnoyarsk|N. Central Asia Standard Time=Asia/Novosibirsk
-Tomsk Standard Time=Asia/Tomsk|China Standard Time=Asia/Shanghai|North Asia East Standard Time=Asia/Irkutsk
-Singapore Standard Time=Asia/Singapore|W. Australia Standard Time=Australia/Perth
-Taipei Standard Time=Asia/Taipei|Ulaanbaatar Standard Time=Asia/Ulaanbaatar
-Aus Central W. Standard Time=Australia/Eucla
-Transbaikal Standard Time=Asia/Chita|Tokyo Standard Time=Asia/Tokyo|North Korea Standard Time=Asia/Pyongyang
-Korea Standard Time=Asia/Seoul|Yakutsk Standard Time=Asia/Yakutsk
-Cen. Australia Standard Time=Australia/Adelaide|AUS Central Standard Time=Australia/Darwin
-E. Australia Standard Time=Australia/Brisbane|AUS Eastern Standard Time=Australia/Sydney
-West Pacific Standard Time=Pacific/Port_Moresby|Tasmania Standard Time=Australia/Hobart
-Vladivostok Standard Time=Asia/Vladivostok|Lord Howe Standard Time=Australia/Lord_Howe
-Bougainville Standard Time=Pacific/Bougainville|Russia Time Zone 10=Asia/Srednekolymsk
-Magadan Standard Time=Asia/Magadan|Norfolk Standard Time=Pacific/Norfolk|Sakhalin Standard Time=Asia/Sakhalin
+Tomsk Standard Time=Asia/Tomsk|China Standard Time=Asia/Shanghai
+North Asia East Standard Time=Asia/Irkutsk|Singapore Standard Time=Asia/Singapore
+W. Australia Standard Time=Australia/Perth|Taipei Standard Time=Asia/Taipei
+Ulaanbaatar Standard Time=Asia/Ulaanbaatar|Aus Central W. Standard Time=Australia/Eucla
+Transbaikal Standard Time=Asia/Chita|Tokyo Standard Time=Asia/Tokyo
+North Korea Standard Time=Asia/Pyongyang|Korea Standard Time=Asia/Seoul
+Yakutsk Standard Time=Asia/Yakutsk|Cen. Australia Standard Time=Australia/Adelaide
+AUS Central Standard Time=Australia/Darwin|E. Australia Standard Time=Australia/Brisbane
+AUS Eastern Standard Time=Australia/Sydney|West Pacific Standard Time=Pacific/Port_Moresby
+Tasmania Standard Time=Australia/Hobart|Vladivostok Standard Time=Asia/Vladivostok
+Lord Howe Standard Time=Australia/Lord_Howe|Bougainville Standard Time=Pacific/Bougainville
+Russia Time Zone 10=Asia/Srednekolymsk|Magadan Standard Time=Asia/Magadan
+Norfolk Standard Time=Pacific/Norfolk|Sakhalin Standard Time=Asia/Sakhalin
 Central Pacific Standard Time=Pacific/Guadalcanal|Russia Time Zone 11=Asia/Kamchatka
 Kamchatka Standard Time=Asia/Kamchatka|New Zealand Standard Time=Pacific/Auckland|UTC+12=Etc/GMT-12
 Fiji Standard Time=Pacific/Fiji|Chatham Islands Standard Time=Pacific/Chatham|UTC+13=Etc/GMT-13
@@ -92,9 +99,11 @@ def _iana_names() -> dict[str, str]:
 
 @functools.lru_cache(maxsize=1024)
 def resolve_zone(name: str | None) -> ZoneInfo | None:
-    """The zone of an IANA or Windows name, whatever its case; None when unknown, empty or ambiguous.
+    """The zone of an IANA or Windows name, whatever its case; None when unknown, empty or
+    ambiguous.
 
-    Bare abbreviations (`EST`, `AEST`) are unknown on purpose: they name different hours in different countries.
+    Bare abbreviations (`EST`, `AEST`) are unknown on purpose: they name different hours in
+    different countries.
     """
     key = (name or "").strip().casefold()
     iana = _iana_names().get(key) or WINDOWS_ZONES.get(key)
