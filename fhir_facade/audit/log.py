@@ -1,0 +1,134 @@
+"""The queue in front of the audit table."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import weakref
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from fhir_facade import clock
+from fhir_facade.audit import store
+from fhir_facade.telemetry import log
+
+QUEUE_ROWS = 10_000
+BATCH_ROWS = 500
+FLUSH_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class AccessRow:
+    """One act. `patient_ids` are the patients whose data it touched; `status` is the HTTP status answered."""
+
+    tenant: str
+    action: str
+    outcome: str
+    client_id: str | None = None
+    user_id: str | None = None
+    patient_ids: tuple[str, ...] = ()
+    type: str | None = None
+    interaction: str | None = None
+    resource_id: str | None = None
+    status: int | None = None
+    reason: str | None = None
+    correlation_id: str | None = None
+
+
+def _values(row: AccessRow, recorded_us: int) -> dict[str, Any]:
+    values = asdict(row)
+    values["patients"] = "\n".join(values.pop("patient_ids"))
+    values["recorded_us"] = recorded_us
+    return values
+
+
+class AuditLog:
+    """Writes audit rows. One instance serves a process; its thread starts with the first row, so it is
+    safe to build before a fork."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._pid = 0
+        self._start_lock = threading.Lock()
+        self._queue: queue.Queue[tuple[AccessRow, int] | None] = queue.Queue(QUEUE_ROWS)
+        self._thread: threading.Thread | None = None
+        self._log = log("audit")
+        _open_logs.add(self)
+
+    def access(self, row: AccessRow) -> None:
+        """Queue a row; when the queue is full the caller waits for room, so no row is ever dropped."""
+        if self._pid != os.getpid():
+            self._start()
+        self._queue.put((row, clock.now_us()))
+
+    def record_now(self, row: AccessRow) -> None:
+        """Write a row durably before returning. Raises the database's error when it cannot."""
+        with self._engine.begin() as connection:
+            store.append(connection, [_values(row, clock.now_us())])
+
+    def close(self) -> None:
+        """Write what is queued and stop. Safe to call more than once."""
+        with self._start_lock:
+            if self._pid != os.getpid() or self._thread is None:
+                return
+            self._queue.put(None)
+            self._thread.join(timeout=10)
+            self._thread = None
+            self._pid = 0
+
+    def _start(self) -> None:
+        with self._start_lock:
+            if self._pid == os.getpid():
+                return
+            self._queue = queue.Queue(QUEUE_ROWS)
+            self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
+            self._thread.start()
+            self._pid = os.getpid()
+
+    def _run(self) -> None:
+        rows = self._queue
+        stopping = False
+        while not stopping:
+            item = rows.get()
+            batch: list[dict[str, Any]] = []
+            deadline = clock.monotonic() + FLUSH_SECONDS
+            while True:
+                if item is None:
+                    stopping = True
+                    break
+                batch.append(_values(*item))
+                left = deadline - clock.monotonic()
+                if len(batch) >= BATCH_ROWS or left <= 0:
+                    break
+                try:
+                    item = rows.get(timeout=left)
+                except queue.Empty:
+                    break
+            if batch:
+                self._write(batch)
+
+    def _write(self, batch: list[dict[str, Any]]) -> None:
+        """Insert a batch, trying until the database takes it: the queue's bound then slows the callers."""
+        pause = 0.1
+        while True:
+            try:
+                with self._engine.begin() as connection:
+                    store.append(connection, batch)
+                return
+            except SQLAlchemyError as error:
+                self._log.error("audit.write_failed", rows=len(batch), error=type(error).__name__)
+                threading.Event().wait(pause)
+                pause = min(pause * 2, 5.0)
+
+
+_open_logs: weakref.WeakSet[AuditLog] = weakref.WeakSet()
+
+
+def close_all() -> None:
+    """Flush every log of this process: for worker exit hooks and atexit."""
+    for audit_log in list(_open_logs):
+        audit_log.close()
