@@ -1,4 +1,7 @@
-"""What the authorization server asks of the house it stands in. It knows no FHIR store and no upstream."""
+"""What the authorization server asks of the house it stands in.
+
+It knows no FHIR store and no upstream.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,10 @@ from typing import Literal, Protocol
 
 @dataclass(frozen=True)
 class TenantInfo:
-    """One tenant as the authorization server sees it. `issuer` is its canonical FHIR base, without trailing slash."""
+    """One tenant as the authorization server sees it.
+
+    `issuer` is its canonical FHIR base, without trailing slash.
+    """
 
     slug: str
     issuer: str
@@ -28,7 +34,7 @@ class PatientChoice:
 
 @dataclass(frozen=True)
 class AccessEvent:
-    """One act worth an audit row: a login, a grant, a refusal. Holds ids only, never names or values."""
+    """One act worth an audit row: a login, a grant, a refusal. Holds ids, never names or values."""
 
     tenant: str
     action: str
@@ -56,7 +62,10 @@ class Facade(Protocol):
     def choose_patients(
         self, tenant: str, allowed: frozenset[str] | None, text: str, limit: int
     ) -> Sequence[PatientChoice]:
-        """Patients whose name or identifier matches `text` ('' for any), within `allowed` (None: all of the tenant)."""
+        """Patients whose name or identifier matches `text` ('' for any).
+
+        `allowed`: the only ones that may be shown; None for all of the tenant.
+        """
 
     def patient_exists(self, tenant: str, patient_id: str) -> bool:
         """Whether the patient is known and not deleted."""

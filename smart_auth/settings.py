@@ -1,0 +1,77 @@
+"""What the operator decides about the authorization server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class UnsafeSettings(ValueError):
+    """A setting that would make the server unsafe; the message is one sentence that names it."""
+
+
+@dataclass(frozen=True)
+class Lifetimes:
+    """How long each thing lives, in seconds."""
+
+    launch_access_token: int = 3600
+    backend_access_token: int = 300
+    authorization_code: int = 60
+    launch: int = 300
+    refresh_token: int = 90 * 86_400
+    refresh_grace: int = 30
+    online_grant: int = 8 * 3600
+    session: int = 8 * 3600
+    pending_authorization: int = 1800
+    assertion: int = 300
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Attempts from one address in a minute, and when login failures begin to be delayed."""
+
+    logins_per_minute: int = 30
+    token_requests_per_minute: int = 600
+    failures_before_delay: int = 5
+    longest_delay: int = 30
+
+
+DEMO_LIMITS = Limits(logins_per_minute=120, token_requests_per_minute=6000)
+
+
+@dataclass(frozen=True)
+class AuthSettings:
+    """`public_url` is the address clients see, with any proxy prefix and no trailing slash.
+
+    `secret_keys`: the first encrypts, all decrypt. `demo` allows http on loopback, JWKS on private
+    addresses and generous limits. Raises `UnsafeSettings` for an unsafe combination.
+    """
+
+    public_url: str
+    secret_keys: tuple[str, ...] = field(repr=False)
+    demo: bool = False
+    lifetimes: Lifetimes = field(default_factory=Lifetimes)
+    limits: Limits | None = None
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.public_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise UnsafeSettings("The public URL must be an absolute http or https address.")
+        if parts.scheme == "http" and not self.demo:
+            raise UnsafeSettings("The public URL must use https outside demo mode.")
+        if not self.secret_keys or any(len(key) < 16 for key in self.secret_keys):
+            raise UnsafeSettings("The secret keys must be set, each of at least 16 characters.")
+
+    @property
+    def cookie_secure(self) -> bool:
+        """Whether cookies carry the Secure attribute: whenever the server is reached by https."""
+        return self.public_url.startswith("https://")
+
+    @property
+    def effective_limits(self) -> Limits:
+        """The limits in force: those given, or the defaults of the mode."""
+        if self.limits is not None:
+            return self.limits
+        return DEMO_LIMITS if self.demo else Limits()
