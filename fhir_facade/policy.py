@@ -1,16 +1,16 @@
 """What a principal may reach, and the second check of it on every entry that leaves the house.
 
-`smart_auth` verifies a token; `compile_reach` turns its scopes, its patient and what its user and client
-are assigned into a `Reach`. `mirror.find` applies the reach as a predicate to every resource alias of a query;
-`admits` repeats the decision on the columns of a row as it is written out.
+`smart_auth` verifies a token; `compile_reach` turns its scopes, its patient and what its user and
+client are assigned into a `Reach`. `mirror.find` applies the reach as a predicate to every resource
+alias of a query; `admits` repeats the decision on the columns of a row as it is written out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal
+from typing import Literal, Protocol
 
 Letter = Literal["c", "r", "u", "d", "s"]
 
@@ -23,7 +23,7 @@ class ReachClass(Enum):
     DIRECTORY = "directory"
     """By anyone with scope for the type: organizations, locations, practitioners, conformance."""
     INHERITED = "inherited"
-    """As its target is (Provenance, Binary): the row copies the target's type, patients, categories."""
+    """As its target is (Provenance, Binary): the row copies the target's facts."""
     STAFF = "staff"
     """By user and system scopes only, never under `patient/`."""
 
@@ -125,3 +125,118 @@ class Reach:
                 return None
             ids |= grant.patients.ids
         return next(iter(ids)) if len(ids) == 1 else None
+
+
+class _CategoryToken(Protocol):
+    @property
+    def system(self) -> str | None: ...
+    @property
+    def code(self) -> str: ...
+
+
+class _Scope(Protocol):
+    @property
+    def level(self) -> Literal["patient", "user", "system"]: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def letters(self) -> frozenset[Letter]: ...
+    @property
+    def categories(self) -> Sequence[_CategoryToken]: ...
+
+
+class _Scopes(Protocol):
+    @property
+    def resources(self) -> Sequence[_Scope]: ...
+
+
+class Principal(Protocol):
+    """What `compile_reach` reads of a verified token (`smart_auth.verify.VerifiedToken` is one)."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def patient(self) -> str | None: ...
+    @property
+    def fhir_user(self) -> str | None: ...
+    @property
+    def scopes(self) -> _Scopes: ...
+    @property
+    def client_groups(self) -> frozenset[str]: ...
+    @property
+    def client_whole_tenant(self) -> bool: ...
+    @property
+    def user_whole_tenant(self) -> bool: ...
+    @property
+    def user_patients(self) -> frozenset[str]: ...
+
+
+class _Definition(Protocol):
+    @property
+    def reach(self) -> ReachClass: ...
+
+
+def compile_reach(token: Principal, definitions: Mapping[str, _Definition]) -> Reach:
+    """What a verified token may reach among the served types (design section 4 "Scopes and reach").
+
+    Fails closed: a `patient/` scope without a patient, `system/` scopes of a person's token and
+    `user/` scopes of a backend's give nothing. A patient the user may no longer see is out of reach
+    of tokens issued before, too.
+    """
+    return Reach(
+        grants=tuple(
+            Grant(
+                level=scope.level,
+                type=scope.type,
+                letters=scope.letters,
+                patients=patients,
+                categories=tuple(CategoryFilter(c.system, c.code) for c in scope.categories),
+            )
+            for scope in token.scopes.resources
+            if (patients := _patients(scope.level, token)) is not None
+        ),
+        classes={name: definition.reach for name, definition in definitions.items()},
+        members=_members(token),
+    )
+
+
+def _members(token: Principal) -> frozenset[str] | None:
+    backend_with_groups = token.kind == "backend" and not token.client_whole_tenant
+    return token.client_groups if backend_with_groups else None
+
+
+def _patients(level: str, token: Principal) -> PatientSet | None:
+    """The patients that a scope of this level reaches for this token; None for none at all."""
+    if token.kind == "backend":
+        if level != "system":
+            return None
+        if token.client_whole_tenant:
+            return AllPatients()
+        return GroupMembers(token.client_groups)
+    if level == "system":
+        return None
+    seen = _user_patients(token)
+    if level == "user":
+        return seen
+    if not token.patient:
+        return None
+    if isinstance(seen, SomePatients) and token.patient not in seen.ids:
+        return None
+    return SomePatients(frozenset({token.patient}))
+
+
+def _user_patients(token: Principal) -> AllPatients | SomePatients:
+    """The patients a person may see: a patient only the own record, staff those assigned or all."""
+    resource_type, _, own = (token.fhir_user or "").rpartition("/")
+    if resource_type.rpartition("/")[2] == "Patient":
+        return SomePatients(frozenset({own}))
+    if token.user_whole_tenant:
+        return AllPatients()
+    return SomePatients(token.user_patients)
+
+
+def covers_type(reach: Reach, resource_type: str, letter: Letter) -> bool:
+    """Whether the token's scopes name the type, served here or not: tells 403 from 404."""
+    return any(
+        letter in grant.letters and grant.type in ("*", resource_type) for grant in reach.grants
+    )
