@@ -4,6 +4,6 @@ Reads go through a bounded queue that is flushed within a second and at shutdown
 (writes, exports, refusals, grants) is written before the answer leaves.
 """
 
-from fhir_facade.audit.log import AccessRow, AuditLog
+from fhir_facade.audit.log import AccessRow, AuditLog, close_all
 
-__all__ = ["AccessRow", "AuditLog"]
+__all__ = ["AccessRow", "AuditLog", "close_all"]
