@@ -102,6 +102,9 @@ LOCAL_SCHEDULE: Final = f"{CANONICAL_BASE}/StructureDefinition/local-schedule"
 known.
 """
 UPSTREAM_STATUS: Final = f"{CANONICAL_BASE}/StructureDefinition/upstream-status"
+UPSTREAM_PRIORITY: Final = f"{CANONICAL_BASE}/StructureDefinition/upstream-priority"
+ROOM: Final = f"{CANONICAL_BASE}/StructureDefinition/room"
+"""The room as the upstream names it: text without a stable id."""
 SOURCE_RECORD: Final = f"{CANONICAL_BASE}/StructureDefinition/source-record"
 """Complex, on Provenance: `system`, `view`, `key`, `correlationId`, `mappingVersion`, `hash`."""
 GROUP_RULE: Final = f"{CANONICAL_BASE}/StructureDefinition/group-rule"
@@ -111,10 +114,21 @@ TENANT_TIME_ZONE: Final = f"{CANONICAL_BASE}/StructureDefinition/tenant-time-zon
 QUBS_APPOINTMENT_STATUS: Final = f"{CANONICAL_BASE}/CodeSystem/qubs-appointment-status"
 QUBS_EXAM_CODE: Final = f"{CANONICAL_BASE}/CodeSystem/qubs-exam-code"
 QUBS_EXAM_CATEGORY: Final = f"{CANONICAL_BASE}/CodeSystem/qubs-exam-category"
+QUBS_MODALITY: Final = f"{CANONICAL_BASE}/CodeSystem/qubs-modality"
 QUBS_SEX: Final = f"{CANONICAL_BASE}/CodeSystem/qubs-sex"
 QUBS_PRIORITY: Final = f"{CANONICAL_BASE}/CodeSystem/qubs-priority"
 QUBS_COMMENT_TYPE: Final = f"{CANONICAL_BASE}/CodeSystem/qubs-comment-type"
 QUBS_ATTACHMENT_CATEGORY: Final = f"{CANONICAL_BASE}/CodeSystem/qubs-attachment-category"
+
+
+def search_parameter(name: str) -> str:
+    """Canonical URL of a base R4 SearchParameter (`Patient-active`, `individual-given`)."""
+    return f"{_HL7}/SearchParameter/{name}"
+
+
+def us_core_search_parameter(name: str) -> str:
+    """Canonical URL of a US Core SearchParameter, without its prefix (`patient-name`)."""
+    return f"{_US_CORE}/SearchParameter/us-core-{name}"
 
 
 def concept_map_url(fhir_base: str, map_id: str) -> str:

@@ -15,10 +15,12 @@ ParameterType = Literal["token", "string", "date", "reference", "uri"]
 class SearchParameter:
     """One search parameter of one type (https://hl7.org/fhir/R4/search.html#ptypes).
 
-    `paths` are dotted element paths inside the resource (`participant.actor`, `name.family`); lists are walked,
-    and a path that ends in `[x]` takes whichever choice is present. `targets` are the types a reference may lead to.
-    `definition` is the canonical URL of the SearchParameter (base R4, US Core or our own).
-    `where` keeps only references of one type (`participant.actor` for `patient`).
+    `paths` are dotted element paths inside the resource (`participant.actor`, `name.family`); lists
+    are walked, and a segment that ends in `[x]` (`effective[x]`) takes whichever choice is present.
+    A segment may keep only the members with one equal value: `telecom(system=email)`.
+    `targets` are the types a reference may lead to; references of other types are not indexed
+    (`participant.actor` with target Patient is the `patient` parameter). Only served types are named.
+    `definition` is the canonical URL of the SearchParameter (base R4 or US Core).
     """
 
     name: str
@@ -84,3 +86,13 @@ def reference(
     return SearchParameter(
         name, "reference", paths, definition, targets=targets, documentation=documentation
     )
+
+
+def uri(name: str, *paths: str, definition: str = "", documentation: str = "") -> SearchParameter:
+    """A uri parameter: matches the whole URI, byte for byte."""
+    return SearchParameter(name, "uri", paths, definition, documentation=documentation)
+
+
+def include_names(resource_type: str, search: tuple[SearchParameter, ...]) -> tuple[str, ...]:
+    """`Type:param` of every reference parameter, as `_include` spells it."""
+    return tuple(f"{resource_type}:{p.name}" for p in search if p.type == "reference")

@@ -1,0 +1,34 @@
+"""The list of FHIR types this server serves: one line a type, everything else derives from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from fhir_facade.resources import (
+    appointment,
+    concept_map,
+    diagnostic_report,
+    group,
+    location,
+    organization,
+    patient,
+    practitioner,
+    provenance,
+)
+from fhir_facade.resources.definition import ResourceDefinition
+
+_DEFINITIONS = (
+    appointment.DEFINITION,
+    concept_map.DEFINITION,
+    diagnostic_report.DEFINITION,
+    group.DEFINITION,
+    location.DEFINITION,
+    organization.DEFINITION,
+    patient.DEFINITION,
+    practitioner.DEFINITION,
+    provenance.DEFINITION,
+)
+
+REGISTRY: Mapping[str, ResourceDefinition] = MappingProxyType({d.type: d for d in _DEFINITIONS})
+"""Type name → definition, in alphabetical order."""
