@@ -1,0 +1,49 @@
+"""Everything the authorization server remembers, on SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+from smart_auth.store.clients import AlreadyExists, ClientStore, FetchedKeys
+from smart_auth.store.database import Database
+from smart_auth.store.grants import GrantStore, family_member
+from smart_auth.store.keys import KeyStore
+from smart_auth.store.limits import LimitStore
+from smart_auth.store.logins import LaunchStore, PendingStore, SessionStore
+from smart_auth.store.standing import Standing, StandingLookup
+from smart_auth.store.users import UserStore
+
+__all__ = [
+    "AlreadyExists",
+    "AuthStore",
+    "FetchedKeys",
+    "Standing",
+    "family_member",
+    "open_store",
+]
+
+
+class AuthStore:
+    """The stores of one database, by what they hold. Safe to share between threads."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.clients = ClientStore(database)
+        self.users = UserStore(database)
+        self.sessions = SessionStore(database)
+        self.launches = LaunchStore(database)
+        self.pending = PendingStore(database)
+        self.grants = GrantStore(database)
+        self.keys = KeyStore(database)
+        self.limits = LimitStore(database)
+        self.standing = StandingLookup(database)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.database.close()
+
+
+def open_store(url: str) -> AuthStore:
+    """Open the auth database at a SQLAlchemy URL (`sqlite:///…` or `postgresql://…`).
+
+    The tables must be there: see `smart_auth.migrate`.
+    """
+    return AuthStore(Database(url))

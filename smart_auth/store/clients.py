@@ -1,0 +1,147 @@
+"""Registered apps, their groups and their fetched key sets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from smart_auth.records import Client
+from smart_auth.store import tables as t
+from smart_auth.store.database import Database
+
+
+class AlreadyExists(ValueError):
+    """A client, user or key of this name is already there."""
+
+
+@dataclass(frozen=True)
+class FetchedKeys:
+    """A key set as last fetched from a client's JWKS URL; times in epoch seconds."""
+
+    url: str
+    body: str
+    fetched_at: int
+    fresh_until: int
+
+
+class ClientStore:
+    """Every change raises the client's version in the same transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, tenant: str, client_id: str) -> Client | None:
+        """The client, or None."""
+        with self._database.read() as connection:
+            row = connection.execute(
+                select(t.client).where(
+                    t.client.c.tenant == tenant, t.client.c.client_id == client_id
+                )
+            ).first()
+            return None if row is None else _client(row, _groups(connection, tenant, client_id))
+
+    def list(self, tenant: str) -> Sequence[Client]:
+        """All clients of the tenant, by id."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(t.client).where(t.client.c.tenant == tenant).order_by(t.client.c.client_id)
+            ).all()
+            return [_client(row, _groups(connection, tenant, row.client_id)) for row in rows]
+
+    def add(self, client: Client) -> None:
+        """Register; raises `AlreadyExists`."""
+        try:
+            with self._database.write() as connection:
+                connection.execute(insert(t.client).values(_values(client)))
+                _put_groups(connection, client)
+        except IntegrityError:
+            raise AlreadyExists(f"Client {client.client_id} is already registered") from None
+
+    def replace(self, client: Client) -> bool:
+        """Overwrite an existing client and its groups; False when there is none."""
+        values = {k: v for k, v in _values(client).items() if k not in ("version", "created_at")}
+        with self._database.write() as connection:
+            changed = connection.execute(
+                update(t.client)
+                .where(t.client.c.tenant == client.tenant, t.client.c.client_id == client.client_id)
+                .values(**values, version=t.client.c.version + 1)
+            )
+            if changed.rowcount == 0:
+                return False
+            connection.execute(
+                delete(t.client_group).where(
+                    t.client_group.c.tenant == client.tenant,
+                    t.client_group.c.client_id == client.client_id,
+                )
+            )
+            _put_groups(connection, client)
+        return True
+
+    def delete(self, tenant: str, client_id: str) -> bool:
+        """Remove the client; its tokens stop at once."""
+        with self._database.write() as connection:
+            gone = connection.execute(
+                delete(t.client).where(
+                    t.client.c.tenant == tenant, t.client.c.client_id == client_id
+                )
+            )
+            return gone.rowcount > 0
+
+    def fetched_keys(self, tenant: str, client_id: str) -> FetchedKeys | None:
+        """The key set last fetched for the client."""
+        c = t.client_jwks.c
+        with self._database.read() as connection:
+            row = connection.execute(
+                select(c.url, c.body, c.fetched_at, c.fresh_until).where(
+                    c.tenant == tenant, c.client_id == client_id
+                )
+            ).first()
+        return None if row is None else FetchedKeys(*row)
+
+    def keep_fetched_keys(self, tenant: str, client_id: str, keys: FetchedKeys) -> None:
+        """Replace the fetched key set."""
+        c = t.client_jwks.c
+        with self._database.write() as connection:
+            connection.execute(
+                delete(t.client_jwks).where(c.tenant == tenant, c.client_id == client_id)
+            )
+            connection.execute(
+                insert(t.client_jwks).values(tenant=tenant, client_id=client_id, **vars(keys))
+            )
+
+
+def _groups(connection: Connection, tenant: str, client_id: str) -> Iterable[str]:
+    c = t.client_group.c
+    return connection.execute(
+        select(c.group_id).where(c.tenant == tenant, c.client_id == client_id)
+    ).scalars()
+
+
+def _put_groups(connection: Connection, client: Client) -> None:
+    if client.groups:
+        connection.execute(
+            insert(t.client_group),
+            [
+                {"tenant": client.tenant, "client_id": client.client_id, "group_id": group}
+                for group in sorted(client.groups)
+            ],
+        )
+
+
+def _values(client: Client) -> dict[str, Any]:
+    values = {name: value for name, value in vars(client).items() if name != "groups"}
+    values["redirect_uris"] = json.dumps(client.redirect_uris)
+    values["grant_types"] = json.dumps(client.grant_types)
+    return values
+
+
+def _client(row: Row[Any], groups: Iterable[str]) -> Client:
+    values = dict(row._mapping)
+    values["redirect_uris"] = tuple(json.loads(row.redirect_uris))
+    values["grant_types"] = tuple(json.loads(row.grant_types))
+    return Client(groups=frozenset(groups), **values)

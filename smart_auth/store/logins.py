@@ -1,0 +1,162 @@
+"""Sessions, launches and authorization requests that wait for a person."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import ColumnElement, insert, select, update
+
+from smart_auth.records import Launch, PendingAuthorization, Session
+from smart_auth.store import tables as t
+from smart_auth.store.contexts import dump_context, load_context
+from smart_auth.store.database import Database
+
+
+class SessionStore:
+    """Logins in browsers, found by the hash of the cookie's value."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, tenant: str, session: Session) -> None:
+        """Keep a new session."""
+        with self._database.write() as connection:
+            connection.execute(insert(t.session).values(tenant=tenant, **asdict(session)))
+
+    def get(self, tenant: str, session_hash: str, now: int) -> Session | None:
+        """The session while it lives: not ended, not expired."""
+        c = t.session.c
+        with self._database.read() as connection:
+            row = connection.execute(
+                select(c.session_hash, c.user_id, c.origin, c.auth_time, c.expires_at).where(
+                    c.tenant == tenant,
+                    c.session_hash == session_hash,
+                    c.ended_at.is_(None),
+                    c.expires_at > now,
+                )
+            ).first()
+        return None if row is None else Session(*row)
+
+    def end(self, tenant: str, session_hash: str, now: int) -> None:
+        """End the session and the grants that were to last only as long as it (online access)."""
+        c, g = t.session.c, t.access_grant.c
+        with self._database.write() as connection:
+            connection.execute(
+                update(t.session)
+                .where(c.tenant == tenant, c.session_hash == session_hash, c.ended_at.is_(None))
+                .values(ended_at=now)
+            )
+            connection.execute(
+                update(t.access_grant)
+                .where(g.tenant == tenant, g.session_hash == session_hash, g.revoked_at.is_(None))
+                .where(g.scope.like("%online_access%"))
+                .values(revoked_at=now, revoked_why="logout")
+            )
+
+
+class LaunchStore:
+    """Launches made by EHRs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, tenant: str, launch: Launch, now: int) -> None:
+        """Keep a new launch."""
+        with self._database.write() as connection:
+            connection.execute(
+                insert(t.launch).values(
+                    tenant=tenant,
+                    launch_hash=launch.launch_hash,
+                    user_id=launch.user_id,
+                    client_id=launch.client_id,
+                    context=dump_context(launch.context),
+                    created_at=now,
+                    expires_at=launch.expires_at,
+                )
+            )
+
+    def get(self, tenant: str, launch_hash: str) -> Launch | None:
+        """The launch, used or not."""
+        c = t.launch.c
+        with self._database.read() as connection:
+            row = connection.execute(
+                select(t.launch).where(c.tenant == tenant, c.launch_hash == launch_hash)
+            ).first()
+        if row is None:
+            return None
+        return Launch(
+            launch_hash=row.launch_hash,
+            user_id=row.user_id,
+            client_id=row.client_id,
+            context=load_context(row.context),
+            expires_at=row.expires_at,
+            used_at=row.used_at,
+        )
+
+
+class PendingStore:
+    """Authorization requests between arrival and decision."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, tenant: str, pending: PendingAuthorization, now: int) -> None:
+        """Keep a new request."""
+        values = asdict(pending) | {"parameters": json.dumps(dict(pending.parameters))}
+        with self._database.write() as connection:
+            connection.execute(
+                insert(t.pending_authorization).values(tenant=tenant, created_at=now, **values)
+            )
+
+    def get(self, tenant: str, request_hash: str, now: int) -> PendingAuthorization | None:
+        """The request while it waits: not expired, not decided."""
+        c = t.pending_authorization.c
+        with self._database.read() as connection:
+            row = connection.execute(
+                select(t.pending_authorization).where(
+                    c.tenant == tenant,
+                    c.request_hash == request_hash,
+                    c.expires_at > now,
+                    c.decided_at.is_(None),
+                )
+            ).first()
+        if row is None:
+            return None
+        values = dict(row._mapping) | {"parameters": json.loads(row.parameters)}
+        del values["tenant"], values["created_at"]
+        return PendingAuthorization(**values)
+
+    def bind_browser(self, tenant: str, request_hash: str, browser_hash: str) -> bool:
+        """Tie the request to the first browser that shows it; False when it is tied to another."""
+        c = t.pending_authorization.c
+        unbound: ColumnElement[bool] = c.browser_hash.is_(None)
+        return self._update(
+            tenant,
+            request_hash,
+            unbound | (c.browser_hash == browser_hash),
+            browser_hash=browser_hash,
+        )
+
+    def choose_patient(self, tenant: str, request_hash: str, user_id: str, patient_id: str) -> bool:
+        """Remember the patient this user picked."""
+        undecided = t.pending_authorization.c.decided_at.is_(None)
+        return self._update(tenant, request_hash, undecided, user_id=user_id, patient_id=patient_id)
+
+    def decide(self, tenant: str, request_hash: str, now: int) -> bool:
+        """Mark decided; False when another worker or tab already did."""
+        undecided = t.pending_authorization.c.decided_at.is_(None)
+        return self._update(tenant, request_hash, undecided, decided_at=now)
+
+    def _update(
+        self, tenant: str, request_hash: str, expected: ColumnElement[bool], **values: Any
+    ) -> bool:
+        c = t.pending_authorization.c
+        with self._database.write() as connection:
+            changed = connection.execute(
+                update(t.pending_authorization)
+                .where(c.tenant == tenant, c.request_hash == request_hash, expected)
+                .values(**values)
+            )
+            return changed.rowcount == 1

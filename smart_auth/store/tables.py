@@ -1,0 +1,285 @@
+"""The tables of the authorization server.
+
+Every table is keyed by tenant first: tenants share nothing. Times are seconds since the epoch, UTC.
+Random secrets are kept as SHA-256, passwords by argon2, signing keys wrapped
+(`smart_auth.keyring`). JSON lists and objects are text, so that SQLite and PostgreSQL hold
+the same.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+metadata = MetaData(naming_convention=NAMING)
+
+
+def _tenant() -> Column[str]:
+    return Column("tenant", String(64), primary_key=True)
+
+
+client = Table(
+    "client",
+    metadata,
+    _tenant(),
+    Column("client_id", String(128), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("auth_method", String(32), nullable=False),
+    Column("secret_hash", String(64)),
+    Column("redirect_uris", Text, nullable=False),
+    Column("launch_uri", Text),
+    Column("grant_types", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("jwks", Text),
+    Column("jwks_uri", Text),
+    Column("whole_tenant", Boolean, nullable=False),
+    Column("pkce_optional", Boolean, nullable=False),
+    Column("may_introspect", Boolean, nullable=False),
+    Column("valid_from", BigInteger),
+    Column("valid_to", BigInteger),
+    Column("created_at", BigInteger, nullable=False),
+)
+"""`version` goes up with every change to the client or its groups, so that a worker may keep
+what it derived from a client as long as the version it reads with each token is the same."""
+
+client_group = Table(
+    "client_group",
+    metadata,
+    _tenant(),
+    Column("client_id", String(128), primary_key=True),
+    Column("group_id", String(64), primary_key=True),
+    ForeignKeyConstraint(
+        ["tenant", "client_id"], ["client.tenant", "client.client_id"], ondelete="CASCADE"
+    ),
+)
+
+client_jwks = Table(
+    "client_jwks",
+    metadata,
+    _tenant(),
+    Column("client_id", String(128), primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("fetched_at", BigInteger, nullable=False),
+    Column("fresh_until", BigInteger, nullable=False),
+)
+"""Key sets fetched from clients' JWKS URLs, shared by all workers."""
+
+user_account = Table(
+    "user_account",
+    metadata,
+    _tenant(),
+    Column("user_id", String(64), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("username", String(255), nullable=False),
+    Column("password_hash", Text, nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("fhir_user", Text),
+    Column("whole_tenant", Boolean, nullable=False),
+    Column("scope", Text),
+    Column("active", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("tenant", "username"),
+)
+"""`scope` is the most a user's grants may hold; null is no limit."""
+
+user_patient = Table(
+    "user_patient",
+    metadata,
+    _tenant(),
+    Column("user_id", String(64), primary_key=True),
+    Column("patient_id", String(64), primary_key=True),
+    ForeignKeyConstraint(
+        ["tenant", "user_id"], ["user_account.tenant", "user_account.user_id"], ondelete="CASCADE"
+    ),
+)
+
+session = Table(
+    "session",
+    metadata,
+    _tenant(),
+    Column("session_hash", String(64), primary_key=True),
+    Column("user_id", String(64), nullable=False),
+    Column("origin", String(16), nullable=False),
+    Column("auth_time", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+)
+
+pending_authorization = Table(
+    "pending_authorization",
+    metadata,
+    _tenant(),
+    Column("request_hash", String(64), primary_key=True),
+    Column("client_id", String(128), nullable=False),
+    Column("parameters", Text, nullable=False),
+    Column("launch_hash", String(64)),
+    Column("browser_hash", String(64)),
+    Column("login_after", BigInteger),
+    Column("user_id", String(64)),
+    Column("patient_id", String(64)),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("decided_at", BigInteger),
+)
+"""One authorization request between its arrival and the decision; each browser tab has its own."""
+
+launch = Table(
+    "launch",
+    metadata,
+    _tenant(),
+    Column("launch_hash", String(64), primary_key=True),
+    Column("user_id", String(64), nullable=False),
+    Column("client_id", String(128), nullable=False),
+    Column("context", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
+)
+
+authorization_code = Table(
+    "authorization_code",
+    metadata,
+    _tenant(),
+    Column("code_hash", String(64), primary_key=True),
+    Column("client_id", String(128), nullable=False),
+    Column("user_id", String(64), nullable=False),
+    Column("session_hash", String(64), nullable=False),
+    Column("redirect_uri", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("context", Text, nullable=False),
+    Column("nonce", Text),
+    Column("code_challenge", String(128)),
+    Column("auth_time", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
+    Column("grant_id", String(64)),
+)
+
+access_grant = Table(
+    "access_grant",
+    metadata,
+    _tenant(),
+    Column("grant_id", String(64), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("client_id", String(128), nullable=False),
+    Column("user_id", String(64)),
+    Column("session_hash", String(64)),
+    Column("scope", Text, nullable=False),
+    Column("context", Text, nullable=False),
+    Column("auth_time", BigInteger),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("last_used_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+    Column("revoked_why", String(64)),
+    Index(None, "tenant", "user_id"),
+    Index(None, "tenant", "client_id"),
+    Index(None, "expires_at"),
+)
+"""What one consent or one backend request bought: the family of its tokens. A user and a client see
+and end grants, and a token is good only while its grant is."""
+
+refresh_token = Table(
+    "refresh_token",
+    metadata,
+    _tenant(),
+    Column("token_hash", String(64), primary_key=True),
+    Column("grant_id", String(64), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("rotated_at", BigInteger),
+    ForeignKeyConstraint(
+        ["tenant", "grant_id"], ["access_grant.tenant", "access_grant.grant_id"], ondelete="CASCADE"
+    ),
+    Index(None, "tenant", "grant_id"),
+)
+
+assertion_jti = Table(
+    "assertion_jti",
+    metadata,
+    _tenant(),
+    Column("client_id", String(128), primary_key=True),
+    Column("jti_hash", String(64), primary_key=True),
+    Column("expires_at", BigInteger, nullable=False),
+)
+
+signing_key = Table(
+    "signing_key",
+    metadata,
+    _tenant(),
+    Column("kid", String(64), primary_key=True),
+    Column("alg", String(16), nullable=False),
+    Column("public_jwk", Text, nullable=False),
+    Column("private_wrapped", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("retired_at", BigInteger),
+    Column("remove_at", BigInteger),
+)
+"""A retired key signs nothing more and stays in the JWKS until `remove_at`."""
+
+attempt = Table(
+    "attempt",
+    metadata,
+    _tenant(),
+    Column("bucket", String(255), primary_key=True),
+    Column("minute", BigInteger, primary_key=True),
+    Column("attempts", Integer, nullable=False),
+)
+
+login_failure = Table(
+    "login_failure",
+    metadata,
+    _tenant(),
+    Column("subject", String(64), primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+    Column("blocked_until", BigInteger, nullable=False),
+)
+"""`subject` is a hash of user name and address, so that the table holds neither."""
+
+consent = Table(
+    "consent",
+    metadata,
+    _tenant(),
+    Column("consent_id", String(64), primary_key=True),
+    Column("user_id", String(64), nullable=False),
+    Column("client_id", String(128), nullable=False),
+    Column("decision", String(16), nullable=False),
+    Column("asked_scope", Text, nullable=False),
+    Column("granted_scope", Text, nullable=False),
+    Column("patient_id", String(64)),
+    Column("decided_at", BigInteger, nullable=False),
+    Index(None, "tenant", "user_id"),
+)
+
+EXPIRING = (
+    (session, session.c.expires_at),
+    (pending_authorization, pending_authorization.c.expires_at),
+    (launch, launch.c.expires_at),
+    (authorization_code, authorization_code.c.expires_at),
+    (refresh_token, refresh_token.c.expires_at),
+    (access_grant, access_grant.c.expires_at),
+    (assertion_jti, assertion_jti.c.expires_at),
+)
+"""Tables whose rows mean nothing some time after they expired."""
