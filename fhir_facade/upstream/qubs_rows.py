@@ -1,0 +1,87 @@
+"""From the bodies of QUBS answers to records: the only place that judges whether a row can be
+stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from fhir_facade.upstream.errors import CallFacts, Malformed
+from fhir_facade.upstream.http import Answer
+from fhir_facade.upstream.pulled import (
+    MalformedRow,
+    Page,
+    Pulled,
+    absent,
+    canonical_bytes,
+    key_text,
+    malformed_row,
+)
+
+
+@dataclass(frozen=True)
+class ArrayRecord:
+    """A list that is one record (the comments of an appointment), and its rows that are no objects."""
+
+    record: Pulled
+    malformed: tuple[MalformedRow, ...] = field(default=())
+
+
+def row_key(row: Any, name: str) -> str | None:
+    """The id of a row, or None when the row is no object or has none."""
+    return key_text(row.get(name)) if isinstance(row, dict) else None
+
+
+def page_of(
+    view: str, name: str, rows: Iterable[Any], correlation_id: str, next_token: str | None = None
+) -> Page:
+    """The rows of one page, split into records (key: member `name`) and malformed rows."""
+    records: list[Pulled] = []
+    malformed: list[MalformedRow] = []
+    for row in rows:
+        key = row_key(row, name)
+        if key is not None:
+            records.append(Pulled(view, key, row, correlation_id))
+        else:
+            reason = f"no usable {name}" if isinstance(row, dict) else "not an object"
+            malformed.append(malformed_row(view, row, reason, correlation_id))
+    return Page(tuple(records), tuple(malformed), next_token)
+
+
+def array_of(operation: str, answer: Answer) -> list[Any]:
+    """The bare array of an answer. Raises Malformed."""
+    if not isinstance(answer.body, list):
+        facts = CallFacts(operation, correlation_id=answer.correlation_id)
+        raise Malformed(facts, "the body is not an array")
+    return answer.body
+
+
+def array_record(operation: str, view: str, key: str, name: str, answer: Answer) -> ArrayRecord:
+    """A list as one record, each row once, sorted by member `name` and then by content."""
+    rows: dict[bytes, dict[str, Any]] = {}
+    malformed: list[MalformedRow] = []
+    for row in array_of(operation, answer):
+        if isinstance(row, dict):
+            rows[canonical_bytes(row)] = row
+        else:
+            malformed.append(malformed_row(view, row, "not an object", answer.correlation_id))
+    ordered = sorted(rows.items(), key=lambda item: (key_text(item[1].get(name)) or "", item[0]))
+    body = [row for _, row in ordered]
+    return ArrayRecord(Pulled(view, key, body, answer.correlation_id), tuple(malformed))
+
+
+def single(operation: str, view: str, key: str, name: str | None, answer: Answer) -> Pulled:
+    """An object as one record under the key that was asked for.
+
+    Raises Malformed when the body is no object, or when its member `name` is there and says another
+    key: an answer to somebody else's question must never be stored under this one.
+    """
+    facts = CallFacts(operation, correlation_id=answer.correlation_id)
+    if not isinstance(answer.body, dict):
+        raise Malformed(facts, "the body is not an object")
+    told = None if name is None else answer.body.get(name)
+    if not absent(told) and key_text(told) != key:
+        raise Malformed(facts, "the answer is about another record")
+    return Pulled(view, key, answer.body, answer.correlation_id)
