@@ -31,7 +31,7 @@ demo-check: $(RUNTIME)  ## run the main job through a running demo; non-zero whe
 	@exec $(BIN)/python -m sandbox.demo.check
 
 test: $(DEV)  ## run the tests (fixed budgets; see soak for the long forms)
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup
 
 lint: $(DEV)  ## style, types and layers
 	$(BIN)/ruff check .
@@ -43,7 +43,7 @@ bench: $(DEV)  ## CPU per unit, each as a ratio within one run
 	$(BIN)/python -m benchmarks
 
 soak: $(DEV)  ## the long forms of the property tests and killers
-	SOAK=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal --timeout 3600
+	SOAK=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup --timeout 3600
 
 clean:  ## remove the demo's state and the virtual environment
 	rm -rf var $(VENV)
