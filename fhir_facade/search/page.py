@@ -1,0 +1,83 @@
+"""A page of results as a searchset Bundle, spliced from stored bytes (R4 http.html#search)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode
+
+from fhir_facade.fhir import json
+from fhir_facade.fhir.bundle import Entry, searchset
+from fhir_facade.fhir.outcome import Issue, outcome_of
+from fhir_facade.mirror.versions import Row
+from fhir_facade.search.cursor import PARAMETER
+from fhir_facade.search.parse import NEGOTIATED
+from fhir_facade.search.query import Pair, SearchQuery
+from fhir_facade.search.run import INCLUDE_LIMIT
+from fhir_facade.search.subset import subset
+
+
+@dataclass(frozen=True)
+class PageContent:
+    """What goes into one Bundle: rows, total, links by relation, issues for an outcome entry."""
+
+    matches: Sequence[Row]
+    included: Sequence[Row]
+    total: int | None
+    links: Mapping[str, str]
+    issues: Sequence[Issue] = ()
+
+
+def bundle(base: str, query: SearchQuery, content: PageContent) -> bytes:
+    """The searchset Bundle as JSON bytes; resources are copied as stored unless `_elements` or
+    `_summary` asks for parts of them.
+    """
+    entries = [_entry(base, row, "match", query) for row in content.matches]
+    entries += [_entry(base, row, "include", query) for row in content.included]
+    if content.issues:
+        entries.append(Entry(None, json.dumps(outcome_of(content.issues)), "outcome"))
+    return searchset(entries, content.total, content.links)
+
+
+def self_url(base: str, resource_type: str, used: Sequence[Pair]) -> str:
+    """The search as a URL with the parameters that were applied."""
+    text = urlencode(used, quote_via=quote, safe=",:|/")
+    return f"{base}/{resource_type}?{text}" if text else f"{base}/{resource_type}"
+
+
+def cursor_url(base: str, resource_type: str, used: Sequence[Pair], cursor: str) -> str:
+    """A page as a URL: the sealed cursor, and the parameters about the form of the answer only."""
+    form = [(name, value) for name, value in used if name in NEGOTIATED]
+    return self_url(base, resource_type, [(PARAMETER, cursor), *form])
+
+
+def ignored_issues(query: SearchQuery) -> list[Issue]:
+    """One warning for each parameter that lenient handling left out."""
+    return [
+        Issue(
+            "warning",
+            "not-supported",
+            f"The parameter '{name}' was ignored.",
+            "The results are not filtered by it; the link 'self' shows what was applied.",
+            (name,),
+        )
+        for name in query.ignored
+    ]
+
+
+def cut_issue() -> Issue:
+    """The warning for a page whose includes were cut."""
+    return Issue(
+        "warning",
+        "too-costly",
+        f"Only the first {INCLUDE_LIMIT} included resources are on this page.",
+        "Ask for fewer matches a page with _count, or search the included type itself.",
+    )
+
+
+def _entry(base: str, row: Row, mode: str, query: SearchQuery) -> Entry:
+    assert row.body is not None  # noqa: S101  tombstones match no search
+    body = row.body
+    if query.elements or query.summary in ("true", "text", "data"):
+        body = subset(body, query.summary, query.elements if mode == "match" else ())
+    return Entry(f"{base}/{row.type}/{row.id}", body, mode)

@@ -1,0 +1,187 @@
+"""From decoded name-value pairs to a SearchQuery (R4 search.html).
+
+Nothing is ever ignored in silence: what is not understood is an error, or, under
+`Prefer: handling=lenient`, named in `SearchQuery.ignored`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from urllib.parse import parse_qsl
+
+from fhir_facade.errors import InvalidRequest, UnsupportedParameter
+from fhir_facade.fhir.ids import is_id
+from fhir_facade.mirror.criteria import (
+    Criterion,
+    IdCriterion,
+    MissingCriterion,
+    NothingCriterion,
+)
+from fhir_facade.resources.definition import ResourceDefinition, SearchParameter
+from fhir_facade.search import result_parameters
+from fhir_facade.search.query import Pair, SearchContext, SearchQuery
+from fhir_facade.search.result_parameters import ResultParameters
+from fhir_facade.search.values.date import date_criterion
+from fhir_facade.search.values.reference import reference_criterion
+from fhir_facade.search.values.string import string_criterion, uri_criterion
+from fhir_facade.search.values.text import (
+    UnknownParameter,
+    alternatives,
+    malformed,
+    unescape,
+    unsupported_modifier,
+)
+from fhir_facade.search.values.token import token_criterion
+
+NEGOTIATED = frozenset({"_format", "_pretty"})
+"""Parameters about the form of the answer, read by the caller."""
+MAX_PAIRS = 200
+_SHOWABLE = re.compile(r"[A-Za-z0-9_:.\-]{1,64}", re.ASCII)
+
+
+def read_pairs(query: bytes) -> list[Pair]:
+    """The decoded pairs of a query string or form body, in order, blank values kept.
+
+    Raises InvalidRequest when it is not UTF-8, holds control characters, or over MAX_PAIRS pairs.
+    """
+    if not query:
+        return []
+    try:
+        pairs = parse_qsl(
+            query.decode("utf-8"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=MAX_PAIRS,
+        )
+    except UnicodeDecodeError:
+        raise InvalidRequest(
+            "The parameters are not percent-encoded UTF-8.",
+            diagnostics="Encode every character outside ASCII as UTF-8, then percent-encode it.",
+        ) from None
+    except ValueError:
+        raise InvalidRequest(f"A request may carry at most {MAX_PAIRS} parameters.") from None
+    for name, value in pairs:
+        if not (name + value).isprintable() and _has_control(name + value):
+            raise InvalidRequest("A parameter holds control characters.")
+    return pairs
+
+
+def parse(
+    definition: ResourceDefinition, pairs: Iterable[Pair], context: SearchContext
+) -> SearchQuery:
+    """Parse the parameters of a search on one type.
+
+    Raises InvalidRequest (malformed) or UnsupportedParameter (not served); both name the parameter
+    and never hold its value.
+    """
+    results = ResultParameters(definition, context)
+    criteria: list[Criterion] = []
+    used: list[Pair] = []
+    ignored: list[str] = []
+    for name, value in pairs:
+        plain, _, modifier = name.partition(":")
+        try:
+            if not value:
+                _check_known(definition, plain)
+                raise malformed(_showable(name), "followed by a value; leave the parameter out")
+            if plain in result_parameters.NAMES:
+                value = results.take(plain, modifier, value)
+            elif plain not in NEGOTIATED:
+                criteria.append(_criterion(definition, plain, modifier, value, context))
+        except UnknownParameter:
+            if not context.lenient:
+                raise
+            ignored.append(_showable(name))
+        else:
+            used.append((name, value))
+    return SearchQuery(
+        type=definition.type,
+        criteria=tuple(criteria),
+        count=results.count,
+        summary=results.summary,
+        total=results.total,
+        includes=tuple(dict.fromkeys(results.includes)),
+        elements=results.elements,
+        used=tuple(used),
+        ignored=tuple(dict.fromkeys(ignored)),
+    )
+
+
+def _has_control(text: str) -> bool:
+    return any(ord(char) < 32 or ord(char) == 127 for char in text)
+
+
+def _showable(name: str) -> str:
+    """A parameter's name as it may be repeated in an answer."""
+    return name if _SHOWABLE.fullmatch(name) else "(unreadable name)"
+
+
+def _check_known(definition: ResourceDefinition, name: str) -> None:
+    if name in result_parameters.NAMES or name in NEGOTIATED or name in ("_id", "_lastUpdated"):
+        return
+    if definition.parameter(name) is None:
+        raise _unknown(definition, name)
+
+
+def _unknown(definition: ResourceDefinition, name: str) -> UnsupportedParameter:
+    shown = _showable(name)
+    if "." in name or name == "_has":
+        text, what = f"Chained search ('{shown}') is not supported.", "Search in two steps, or use"
+    else:
+        text, what = f"Unknown search parameter '{shown}' for {definition.type}.", "Use"
+    known = ", ".join(["_id", "_lastUpdated", *(p.name for p in definition.search)])
+    return UnknownParameter(
+        text,
+        diagnostics=f"{what} one of: {known}. "
+        "Prefer: handling=lenient leaves unknown parameters out.",
+        expression=(shown,),
+    )
+
+
+def _criterion(
+    definition: ResourceDefinition, name: str, modifier: str, value: str, context: SearchContext
+) -> Criterion:
+    if name == "_id":
+        if modifier:
+            raise unsupported_modifier(name, modifier, "")
+        return _id_criterion(value)
+    if name == "_lastUpdated":
+        return date_criterion(name, modifier, value, context.zone)
+    parameter = definition.parameter(name)
+    if parameter is None:
+        raise _unknown(definition, name)
+    if modifier == "missing":
+        return _missing_criterion(parameter, value)
+    if not _SHOWABLE.fullmatch(modifier or "x"):
+        raise unsupported_modifier(name, "(unreadable)", ":missing")
+    return _typed_criterion(parameter, modifier, value, context)
+
+
+def _typed_criterion(
+    parameter: SearchParameter, modifier: str, value: str, context: SearchContext
+) -> Criterion:
+    match parameter.type:
+        case "token":
+            return token_criterion(parameter.name, modifier, value)
+        case "string":
+            return string_criterion(parameter.name, modifier, value)
+        case "uri":
+            return uri_criterion(parameter.name, modifier, value)
+        case "date":
+            return date_criterion(parameter.name, modifier, value, context.zone)
+        case "reference":
+            return reference_criterion(parameter, modifier, value, context.base)
+
+
+def _id_criterion(value: str) -> IdCriterion | NothingCriterion:
+    ids = alternatives("_id", value, lambda _name, text: unescape(text))
+    possible = tuple(text for text in ids if is_id(text))
+    return IdCriterion(possible) if possible else NothingCriterion()
+
+
+def _missing_criterion(parameter: SearchParameter, value: str) -> MissingCriterion:
+    if value not in ("true", "false"):
+        raise malformed(f"{parameter.name}:missing", "true or false")
+    kind = "string" if parameter.type == "uri" else parameter.type
+    return MissingCriterion(parameter.name, kind, missing=value == "true")
