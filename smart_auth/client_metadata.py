@@ -1,0 +1,225 @@
+"""Client metadata (RFC 7591 section 2), checked so that a bad registration fails at entry."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, cast, get_args
+from urllib.parse import urlsplit
+
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, RSAKey, import_key
+
+from smart_auth import keyring
+from smart_auth.records import AuthMethod, Client
+from smart_auth.settings import LOOPBACK_HOSTS
+
+DEFAULT_LAUNCH_SCOPE = (
+    "launch launch/patient openid fhirUser profile offline_access online_access"
+    " patient/*.rs user/*.rs"
+)
+DEFAULT_BACKEND_SCOPE = "system/*.rs"
+SMALLEST_RSA = 2048
+SHORTEST_SECRET = 8
+
+_CLIENT_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_PRIVATE_USE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+")
+_AUTH_METHODS: tuple[str, ...] = get_args(AuthMethod)
+_GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials")
+
+
+class InvalidClientMetadata(ValueError):
+    """The metadata cannot be registered; `error` is the RFC 7591 section 3.2.2 code."""
+
+    def __init__(self, description: str, error: str = "invalid_client_metadata") -> None:
+        super().__init__(description)
+        self.error = error
+
+
+def client_from_metadata(tenant: str, metadata: Mapping[str, Any]) -> tuple[Client, str | None]:
+    """The client these metadata describe, and its secret if it has one (made when not given).
+
+    Without `token_endpoint_auth_method`: `private_key_jwt` when keys are given,
+    `client_secret_basic` when a secret is, otherwise `none`.
+    """
+    method = _auth_method(metadata)
+    redirect_uris = _redirect_uris(metadata)
+    grant_types = _grant_types(metadata, method, redirect_uris)
+    jwks, jwks_uri = _keys(metadata, method)
+    secret = _secret(metadata, method)
+    if metadata.get("pkce_optional") and method == "none":
+        raise InvalidClientMetadata("A public client cannot be exempted from PKCE")
+    client_id = _client_id(metadata)
+    launches = "authorization_code" in grant_types
+    default_scope = DEFAULT_LAUNCH_SCOPE if launches else DEFAULT_BACKEND_SCOPE
+    client = Client(
+        tenant=tenant,
+        client_id=client_id,
+        name=_text(metadata, "client_name") or client_id,
+        auth_method=method,
+        scope=_text(metadata, "scope") or default_scope,
+        secret_hash=None if secret is None else keyring.hash_token(secret),
+        redirect_uris=redirect_uris,
+        launch_uri=_text(metadata, "launch_uri"),
+        grant_types=grant_types,
+        jwks=jwks,
+        jwks_uri=jwks_uri,
+        groups=frozenset(_strings(metadata, "groups")),
+        whole_tenant=bool(metadata.get("whole_tenant", False)),
+        pkce_optional=bool(metadata.get("pkce_optional", False)),
+        may_introspect=bool(metadata.get("may_introspect", False)),
+        valid_from=metadata.get("valid_from"),
+        valid_to=metadata.get("valid_to"),
+    )
+    return client, secret
+
+
+def check_jwks(document: Any) -> None:
+    """Raise `InvalidClientMetadata` unless this is a set of public keys with one we can use.
+
+    Usable is RSA of 2048 bits and more (RS384) or EC P-384 (ES384), with a `kid` of its own.
+    """
+    keys = document.get("keys") if isinstance(document, Mapping) else None
+    if not isinstance(keys, list) or not all(isinstance(key, Mapping) for key in keys):
+        raise InvalidClientMetadata("jwks must be a JSON object with a list of keys")
+    if any("d" in key or "k" in key for key in keys):
+        raise InvalidClientMetadata("jwks must hold public keys only: remove the private members")
+    usable = usable_keys(keys)
+    if not usable:
+        raise InvalidClientMetadata(
+            "jwks needs a key with a kid that is RSA of at least 2048 bits or EC P-384"
+        )
+    if len({key.kid for key in usable}) != len(usable):
+        raise InvalidClientMetadata("Each key in jwks needs a kid that is unique in the set")
+
+
+def usable_keys(keys: Iterable[Mapping[str, Any]]) -> list[RSAKey | ECKey]:
+    """The keys of a set that may verify a client assertion; others are passed over."""
+    return [key for key in map(_usable_key, keys) if key is not None]
+
+
+def _usable_key(jwk: Mapping[str, Any]) -> RSAKey | ECKey | None:
+    if not isinstance(jwk.get("kid"), str) or not jwk["kid"]:
+        return None
+    if jwk.get("kty") not in ("RSA", "EC") or (jwk["kty"] == "EC" and jwk.get("crv") != "P-384"):
+        return None
+    try:
+        key = import_key({**jwk})
+        if isinstance(key, RSAKey):
+            return key if key.raw_value.key_size >= SMALLEST_RSA else None
+        return key if isinstance(key, ECKey) and key.raw_value else None
+    except (JoseError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _client_id(metadata: Mapping[str, Any]) -> str:
+    client_id = metadata.get("client_id")
+    if client_id is None:
+        return keyring.random_token(16)
+    if not isinstance(client_id, str) or not _CLIENT_ID.fullmatch(client_id):
+        raise InvalidClientMetadata("client_id must be 1 to 128 visible ASCII characters")
+    return client_id
+
+
+def _auth_method(metadata: Mapping[str, Any]) -> AuthMethod:
+    method = metadata.get("token_endpoint_auth_method")
+    if method is None:
+        if metadata.get("jwks") or metadata.get("jwks_uri"):
+            return "private_key_jwt"
+        return "client_secret_basic" if metadata.get("client_secret") else "none"
+    if method not in _AUTH_METHODS:
+        raise InvalidClientMetadata(
+            "token_endpoint_auth_method must be one of " + ", ".join(_AUTH_METHODS)
+        )
+    return cast(AuthMethod, method)
+
+
+def _redirect_uris(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    uris = _strings(metadata, "redirect_uris")
+    for uri in uris:
+        if not _redirect_uri_allowed(uri):
+            raise InvalidClientMetadata(
+                "Each redirect_uri must be an absolute https address (http only on loopback, or a"
+                " private scheme with a dot in its name) without a fragment",
+                "invalid_redirect_uri",
+            )
+    return tuple(dict.fromkeys(uris))
+
+
+def _redirect_uri_allowed(uri: str) -> bool:
+    if any(ord(letter) <= 0x20 or ord(letter) >= 0x7F for letter in uri) or "#" in uri:
+        return False
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return False
+    if parts.scheme == "https":
+        return bool(parts.hostname)
+    if parts.scheme == "http":
+        return parts.hostname in LOOPBACK_HOSTS
+    return bool(_PRIVATE_USE_SCHEME.fullmatch(parts.scheme))
+
+
+def _grant_types(
+    metadata: Mapping[str, Any], method: AuthMethod, redirect_uris: tuple[str, ...]
+) -> tuple[str, ...]:
+    default = ["authorization_code", "refresh_token"] if redirect_uris else ["client_credentials"]
+    grant_types = _strings(metadata, "grant_types") or default
+    unknown = [name for name in grant_types if name not in _GRANT_TYPES]
+    if unknown:
+        raise InvalidClientMetadata("grant_types may hold only " + ", ".join(_GRANT_TYPES))
+    if "authorization_code" in grant_types and not redirect_uris:
+        raise InvalidClientMetadata(
+            "authorization_code needs redirect_uris", "invalid_redirect_uri"
+        )
+    if "client_credentials" in grant_types and method != "private_key_jwt":
+        raise InvalidClientMetadata("client_credentials needs the private_key_jwt method and keys")
+    return tuple(dict.fromkeys(grant_types))
+
+
+def _keys(metadata: Mapping[str, Any], method: AuthMethod) -> tuple[str | None, str | None]:
+    jwks, jwks_uri = metadata.get("jwks"), _text(metadata, "jwks_uri")
+    if method != "private_key_jwt":
+        if jwks or jwks_uri:
+            raise InvalidClientMetadata("jwks and jwks_uri are for the private_key_jwt method only")
+        return None, None
+    if bool(jwks) == bool(jwks_uri):
+        raise InvalidClientMetadata("private_key_jwt needs either jwks or jwks_uri")
+    if jwks_uri:
+        if urlsplit(jwks_uri).scheme not in ("http", "https"):
+            raise InvalidClientMetadata("jwks_uri must be an absolute address")
+        return None, jwks_uri
+    check_jwks(jwks)
+    return json.dumps(jwks), None
+
+
+def _secret(metadata: Mapping[str, Any], method: AuthMethod) -> str | None:
+    given = _text(metadata, "client_secret")
+    if not method.startswith("client_secret"):
+        if given:
+            raise InvalidClientMetadata("client_secret is for the client_secret methods only")
+        return None
+    if given is not None and len(given) < SHORTEST_SECRET:
+        raise InvalidClientMetadata(f"client_secret needs at least {SHORTEST_SECRET} characters")
+    return given or keyring.random_token()
+
+
+def _text(metadata: Mapping[str, Any], name: str) -> str | None:
+    value = metadata.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise InvalidClientMetadata(f"{name} must be a string")
+    return value or None
+
+
+def _strings(metadata: Mapping[str, Any], name: str) -> list[str]:
+    value = metadata.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list | tuple | set | frozenset) or not all(
+        isinstance(item, str) for item in value
+    ):
+        raise InvalidClientMetadata(f"{name} must be a list of strings")
+    return sorted(value) if isinstance(value, set | frozenset) else list(value)
