@@ -104,11 +104,12 @@ def _usable_key(jwk: Mapping[str, Any]) -> RSAKey | ECKey | None:
         return None
     if jwk.get("kty") not in ("RSA", "EC") or (jwk["kty"] == "EC" and jwk.get("crv") != "P-384"):
         return None
+    # By its text, before importing: joserfc warns of a small key and takes it.
+    if jwk["kty"] == "RSA" and len(str(jwk.get("n"))) * 6 < SMALLEST_RSA:
+        return None
     try:
         key = import_key({**jwk})
-        if isinstance(key, RSAKey):
-            return key if key.raw_value.key_size >= SMALLEST_RSA else None
-        return key if isinstance(key, ECKey) and key.raw_value else None
+        return key if isinstance(key, RSAKey | ECKey) and key.raw_value else None
     except (JoseError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
