@@ -60,7 +60,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """A 2xx answer: the parsed JSON (numbers with a fraction are Decimal) and the correlation id."""
+    """A 2xx answer: the JSON (numbers with a fraction are Decimal) and the correlation id."""
 
     body: Any = field(repr=False)
     correlation_id: str

@@ -83,7 +83,7 @@ class ClientCredentials:
                 self._token = None
 
     def allowed_domains(self) -> frozenset[str] | None:
-        """The domains that the token's claims list, or None when it lists none by any name we know."""
+        """The domains that the token's claims list, or None when no claim speaks of domains."""
         return self._current().domains
 
     def check_access(self, domain: str) -> None:

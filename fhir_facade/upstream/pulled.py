@@ -33,12 +33,13 @@ class Pulled:
 
 @dataclass(frozen=True)
 class MalformedRow:
-    """A row that cannot be stored: not an object, or without its id. `mark` tells such rows apart
-    by content.
+    """A row that must not be stored: not an object, without its id, or of wrong types.
+
+    `key` is its id when it has one, else `row:` and a digest that tells such rows apart.
     """
 
     view: str
-    mark: str
+    key: str
     reason: str
     correlation_id: str
 
@@ -71,16 +72,12 @@ def present(body: dict[str, Any], *names: str) -> Any:
 
 
 def key_text(value: object) -> str | None:
-    """An upstream id as text: text as it is, a whole number by its digits; None when absent or
-    anything else.
+    """An upstream id: printable text of at most 400 characters as it is; None for anything else.
+
+    A number is no id: the documents promise text, and such a row may be somebody else's.
     """
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, str) and not absent(value) and value.isprintable() and len(value) <= 400:
-        return value
-    return None
+    good = isinstance(value, str) and not absent(value) and value.isprintable()
+    return value if good and isinstance(value, str) and len(value) <= 400 else None
 
 
 def canonical_bytes(body: Any) -> bytes:
@@ -88,10 +85,13 @@ def canonical_bytes(body: Any) -> bytes:
     return orjson.dumps(body, default=_fragment, option=orjson.OPT_SORT_KEYS)
 
 
-def malformed_row(view: str, row: Any, reason: str, correlation_id: str) -> MalformedRow:
+def malformed_row(
+    view: str, row: Any, reason: str, correlation_id: str, key: str | None = None
+) -> MalformedRow:
     """A row to be quarantined; `reason` holds no value of it."""
-    digest = hashlib.sha256(canonical_bytes(row)).hexdigest()
-    return MalformedRow(view, digest[:32], reason, correlation_id)
+    if key is None:
+        key = "row:" + hashlib.sha256(canonical_bytes(row)).hexdigest()[:32]
+    return MalformedRow(view, key, reason, correlation_id)
 
 
 def _fragment(value: object) -> orjson.Fragment:

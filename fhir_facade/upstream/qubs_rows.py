@@ -19,11 +19,12 @@ from fhir_facade.upstream.pulled import (
     key_text,
     malformed_row,
 )
+from fhir_facade.upstream.qubs_words import TEXT_MEMBERS
 
 
 @dataclass(frozen=True)
 class ArrayRecord:
-    """A list that is one record (the comments of an appointment), and its rows that are no objects."""
+    """A list that is one record (an appointment's comments), and its rows that are no objects."""
 
     record: Pulled
     malformed: tuple[MalformedRow, ...] = field(default=())
@@ -42,12 +43,25 @@ def page_of(
     malformed: list[MalformedRow] = []
     for row in rows:
         key = row_key(row, name)
-        if key is not None:
-            records.append(Pulled(view, key, row, correlation_id))
+        if not isinstance(row, dict):
+            malformed.append(malformed_row(view, row, "not an object", correlation_id))
+        elif key is None:
+            malformed.append(malformed_row(view, row, f"no usable {name}", correlation_id))
+        elif wrong := wrong_types(row):
+            reason = f"not text: {', '.join(wrong)}"
+            malformed.append(malformed_row(view, row, reason, correlation_id, key))
         else:
-            reason = f"no usable {name}" if isinstance(row, dict) else "not an object"
-            malformed.append(malformed_row(view, row, reason, correlation_id))
+            records.append(Pulled(view, key, row, correlation_id))
     return Page(tuple(records), tuple(malformed), next_token)
+
+
+def wrong_types(row: dict[str, Any]) -> list[str]:
+    """The documented text members that hold something else than text or nothing."""
+    return [
+        name
+        for name, value in row.items()
+        if value is not None and type(value) is not str and name in TEXT_MEMBERS
+    ]
 
 
 def array_of(operation: str, answer: Answer) -> list[Any]:
@@ -81,6 +95,8 @@ def single(operation: str, view: str, key: str, name: str | None, answer: Answer
     facts = CallFacts(operation, correlation_id=answer.correlation_id)
     if not isinstance(answer.body, dict):
         raise Malformed(facts, "the body is not an object")
+    if wrong := wrong_types(answer.body):
+        raise Malformed(facts, f"not text: {', '.join(wrong)}")
     told = None if name is None else answer.body.get(name)
     if not absent(told) and key_text(told) != key:
         raise Malformed(facts, "the answer is about another record")

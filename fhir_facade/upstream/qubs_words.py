@@ -42,6 +42,39 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 }
 """Fields whose spelling is not certain: every name a reader accepts, the likeliest first."""
 
+TEXT_MEMBERS = frozenset(
+    {
+        "domain",
+        "siteName",
+        "timeZone",
+        "appointmentId",
+        "scheduledSite",
+        "status",
+        "appointmentDate",
+        "startTime",
+        "endTime",
+        "modality",
+        "studyDescription",
+        "room",
+        "priority",
+        "billingStatus",
+        "billingType",
+        "arrivalDateTime",
+        "scanStartDateTime",
+        "scanEndDateTime",
+        "patientId",
+        "patientName",
+        "firstName",
+        "lastName",
+        "clinicalInfo",
+        "gender",
+        "lastModifiedDateTime",
+        *ALIASES["dateOfBirth"],
+        *ALIASES["reportingDeadline"],
+    }
+)
+"""Members that the documents type as text in every view that has them."""
+
 OPERATIONAL = "operational"
 TELE_REPORTING = "tele-reporting"
 COMMENTS = "comments"

@@ -65,7 +65,7 @@ class Transport:
         self._sessions: dict[threading.Thread, requests.Session] = {}
 
     def exchange(self, request: Exchange) -> RawAnswer:
-        """Make the request once. Raises Unavailable, or Malformed when the body is over the limit."""
+        """Make the request once. Raises Unavailable, or Malformed when the body is too large."""
         facts = CallFacts(request.operation)
         left = request.deadline - clock.monotonic()
         if left <= 0:
