@@ -1,0 +1,1 @@
+"""Faithful emulators of the upstream systems, with synthetic data, for tests and the demo."""
