@@ -1,0 +1,36 @@
+"""The resource types the fast gate knows, and where their schemas lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+SCHEMA_DIRECTORY = Path(__file__).with_name("schemas")
+
+FAST_TYPES: tuple[str, ...] = (
+    "Appointment",
+    "Binary",
+    "Bundle",
+    "CapabilityStatement",
+    "ChargeItem",
+    "Communication",
+    "ConceptMap",
+    "Condition",
+    "DiagnosticReport",
+    "DocumentReference",
+    "Encounter",
+    "Flag",
+    "Group",
+    "HealthcareService",
+    "ImagingStudy",
+    "Location",
+    "Observation",
+    "OperationOutcome",
+    "Organization",
+    "Parameters",
+    "Patient",
+    "Practitioner",
+    "PractitionerRole",
+    "Provenance",
+    "ServiceRequest",
+    "Task",
+)
