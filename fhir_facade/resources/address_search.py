@@ -15,7 +15,7 @@ _PARTS = {
 
 
 def address_parameters(definition: Callable[[str], str]) -> tuple[SearchParameter, ...]:
-    """`address`, its four parts and `address-use`; `definition` gives the canonical URL of each name."""
+    """`address`, its four parts and `address-use`; `definition` gives each canonical URL."""
     return (
         string("address", "address", definition=definition("address")),
         *(string(name, path, definition=definition(name)) for name, path in _PARTS.items()),

@@ -1,4 +1,4 @@
-"""ConceptMap: every code table of the mapping, published (served from `terminology`, not stored)."""
+"""ConceptMap: the code tables of the mapping, published; `terminology` makes them."""
 
 from __future__ import annotations
 

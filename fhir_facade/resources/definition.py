@@ -1,5 +1,6 @@
-"""How a FHIR type is declared. The registry is a list of these; router, CapabilityStatement, search, scopes,
-export types and docs derive from it."""
+"""How a FHIR type is declared. The registry is a list of these; router, CapabilityStatement,
+search, scopes, export types and docs derive from it.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ class SearchParameter:
     are walked, and a segment that ends in `[x]` (`effective[x]`) takes whichever choice is present.
     A segment may keep only the members with one equal value: `telecom(system=email)`.
     `targets` are the types a reference may lead to; references of other types are not indexed
-    (`participant.actor` with target Patient is the `patient` parameter). Only served types are named.
+    (`participant.actor` with target Patient is the `patient` parameter). Only served types are
+    named.
     `definition` is the canonical URL of the SearchParameter (base R4 or US Core).
     """
 
@@ -35,10 +37,11 @@ class SearchParameter:
 class ResourceDefinition:
     """One FHIR type as this server serves it.
 
-    `patient_paths`: element paths whose Patient references put a resource into a patient's compartment
-    (`("",)` with a leading empty string means the resource is the patient itself).
+    `patient_paths`: element paths whose Patient references put a resource into a patient's
+    compartment (`("",)` means the resource is the patient itself).
     `category_path`: element path of the CodeableConcepts that granular scopes filter on, if any.
-    `exportable`: whether `$export` writes it. `stored`: False for types that are served from code (conformance).
+    `exportable`: whether `$export` writes it. `stored`: False for types that are served from code
+    (conformance).
     """
 
     type: str

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from fhir_facade.fhir.systems import search_parameter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fhir_facade.fhir import FHIRResource
+from fhir_facade.fhir.systems import GROUP_RULE, search_parameter
 from fhir_facade.policy import ReachClass
 from fhir_facade.resources.definition import ResourceDefinition, include_names, reference, token
 
@@ -39,3 +43,35 @@ DEFINITION = ResourceDefinition(
     search=_SEARCH,
     includes=include_names("Group", _SEARCH),
 )
+
+
+@dataclass(frozen=True)
+class GroupFacts:
+    """A group as defined by an operator. `rule` is None when its members are listed by hand.
+
+    `quantity` is the number of members, also where `members` is not given in full.
+    """
+
+    id: str
+    name: str
+    active: bool
+    rule: str | None
+    quantity: int
+
+
+def group_resource(facts: GroupFacts, members: Sequence[str]) -> FHIRResource:
+    """The Group (R4 group.html) of these patients, by logical id; each must exist.
+
+    Groups are `actual` whether listed or found by a rule: the members are those of the revision.
+    """
+    resource: FHIRResource = {"resourceType": "Group", "id": facts.id}
+    if facts.rule is not None:
+        resource["extension"] = [{"url": GROUP_RULE, "valueString": facts.rule}]
+    resource["active"] = facts.active
+    resource["type"] = "person"
+    resource["actual"] = True
+    resource["name"] = facts.name
+    resource["quantity"] = facts.quantity
+    if members:
+        resource["member"] = [{"entity": {"reference": f"Patient/{m}"}} for m in sorted(members)]
+    return resource

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fhir_facade.fhir import FHIRResource
+from fhir_facade.fhir.ids import resource_id
 from fhir_facade.fhir.systems import (
     US_CORE_ORGANIZATION,
     search_parameter,
@@ -9,6 +11,7 @@ from fhir_facade.fhir.systems import (
 )
 from fhir_facade.policy import ReachClass
 from fhir_facade.resources.address_search import address_parameters
+from fhir_facade.resources.context import SOURCE, QubsContext
 from fhir_facade.resources.definition import (
     ResourceDefinition,
     include_names,
@@ -40,3 +43,15 @@ DEFINITION = ResourceDefinition(
     profiles=(US_CORE_ORGANIZATION,),
     includes=include_names("Organization", _SEARCH),
 )
+
+
+def organization_from_qubs(context: QubsContext) -> FHIRResource:
+    """The Organization of the tenant's domain (R4 organization.html), from its settings."""
+    return {
+        "resourceType": "Organization",
+        "id": resource_id(SOURCE, context.domain),
+        "meta": {"profile": [US_CORE_ORGANIZATION]},
+        "identifier": [{"system": context.domain_system, "value": context.domain}],
+        "active": True,
+        "name": context.organization_name or context.domain,
+    }

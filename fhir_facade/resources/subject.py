@@ -6,7 +6,10 @@ from typing import NamedTuple
 
 
 class Subject(NamedTuple):
-    """`kind` is `domain`, `site`, `staff`, `appointment`, `patient` or `group`; `key` the upstream's own key."""
+    """`kind` is `domain`, `site`, `staff`, `appointment`, `patient` or `group`.
+
+    `key` is the upstream's own key.
+    """
 
     kind: str
     key: str

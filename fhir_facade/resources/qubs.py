@@ -1,0 +1,115 @@
+"""QUBS records to FHIR resources: the one seam that sync calls. Pure, and never raises on records.
+
+What a caller needs is exported here: `links_of` when a record is stored, `dependencies_of` before
+mapping, `map_subject`, and the types they take and give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fhir_facade.resources.appointment import appointment_from_qubs
+from fhir_facade.resources.context import (
+    NO_RECORDS,
+    MappedSubject,
+    MappingWarning,
+    QubsContext,
+    RecordKey,
+    Records,
+    Rejection,
+    SubjectRecords,
+)
+from fhir_facade.resources.diagnostic_report import report_from_qubs
+from fhir_facade.resources.links import dependencies_of, links_of
+from fhir_facade.resources.location import location_from_qubs
+from fhir_facade.resources.organization import organization_from_qubs
+from fhir_facade.resources.patient import patient_from_qubs
+from fhir_facade.resources.practitioner import practitioner_from_qubs
+from fhir_facade.resources.qubs_appointment import read_appointment, sites_of
+from fhir_facade.resources.qubs_records import readable
+from fhir_facade.resources.subject import Subject
+from fhir_facade.resources.version import MAPPING_VERSION
+
+__all__ = [
+    "MAPPING_VERSION",
+    "MappedSubject",
+    "MappingWarning",
+    "QubsContext",
+    "RecordKey",
+    "Records",
+    "Rejection",
+    "SubjectRecords",
+    "dependencies_of",
+    "links_of",
+    "map_subject",
+]
+
+
+def map_subject(subject: Subject, records: SubjectRecords, context: QubsContext) -> MappedSubject:
+    """The resources of one subject, without `meta.versionId` and `meta.lastUpdated`.
+
+    Equal arguments give equal results. Records that cannot be mapped come back in `rejected`, the
+    rest goes on. Raises ValueError for a kind of subject QUBS does not have.
+    """
+    mapper = _MAPPERS.get(subject.kind)
+    if mapper is None:
+        raise ValueError(f"QUBS has no subject of the kind {subject.kind!r}")
+    own, rejected = readable(records.own, context.domain)
+    mapped = mapper(subject, SubjectRecords(own, records.related), context)
+    return MappedSubject(
+        mapped.resources,
+        mapped.sources,
+        dependencies_of(subject, own),
+        mapped.warnings,
+        rejected,
+    )
+
+
+def _map_domain(subject: Subject, records: SubjectRecords, context: QubsContext) -> MappedSubject:
+    return MappedSubject((organization_from_qubs(context),), ((),))
+
+
+def _map_site(subject: Subject, records: SubjectRecords, context: QubsContext) -> MappedSubject:
+    if not records.own:
+        return MappedSubject()
+    location, warnings = location_from_qubs(subject.key, records.own, context)
+    told = ("sites", "site-settings")
+    used = tuple(k for k in sorted(records.own) if k[0] in told) or tuple(sorted(records.own))
+    return MappedSubject((location,), (used,), warnings=tuple(warnings))
+
+
+def _map_staff(subject: Subject, records: SubjectRecords, context: QubsContext) -> MappedSubject:
+    practitioner, used = practitioner_from_qubs(subject.key, records.own, context)
+    return MappedSubject() if practitioner is None else MappedSubject((practitioner,), (used,))
+
+
+def _map_patient(subject: Subject, records: SubjectRecords, context: QubsContext) -> MappedSubject:
+    patient, used, warnings = patient_from_qubs(subject.key, records.own, context)
+    if patient is None:
+        return MappedSubject()
+    return MappedSubject((patient,), (used,), warnings=tuple(warnings))
+
+
+def _map_appointment(
+    subject: Subject, records: SubjectRecords, context: QubsContext
+) -> MappedSubject:
+    sites = sites_of(records.own)
+    site = Subject("site", sites[0]) if sites else None
+    site_records = records.related.get(site, NO_RECORDS) if site else NO_RECORDS
+    merged, used, warnings = read_appointment(subject.key, records.own, site_records, context)
+    if merged is None:
+        return MappedSubject()
+    resources = [appointment_from_qubs(merged, context)]
+    report = report_from_qubs(merged, context)
+    if report is not None:
+        resources.append(report)
+    return MappedSubject(tuple(resources), (used,) * len(resources), warnings=tuple(warnings))
+
+
+_MAPPERS: dict[str, Callable[[Subject, SubjectRecords, QubsContext], MappedSubject]] = {
+    "appointment": _map_appointment,
+    "domain": _map_domain,
+    "patient": _map_patient,
+    "site": _map_site,
+    "staff": _map_staff,
+}
