@@ -8,9 +8,19 @@ from fhir_facade.resources import qubs_fields as fields
 from fhir_facade.resources.context import Records
 from fhir_facade.resources.qubs_appointment import sites_of
 from fhir_facade.resources.subject import Subject
+from fhir_facade.upstream.qubs_words import (
+    COMMENTS,
+    EXAM_CODES,
+    OPERATIONAL,
+    PATIENTS,
+    SITE_SETTINGS,
+    SITES,
+    STAFF_SKILLS,
+    TELE_REPORTING,
+)
 
-_SITE_VIEWS = frozenset({"sites", "site-settings", "exam-codes", "staff-skills"})
-_APPOINTMENT_VIEWS = frozenset({"operational", "tele-reporting", "comments"})
+_SITE_VIEWS = frozenset({SITES, SITE_SETTINGS, EXAM_CODES, STAFF_SKILLS})
+_APPOINTMENT_VIEWS = frozenset({OPERATIONAL, TELE_REPORTING, COMMENTS})
 
 
 def links_of(view: str, key: str, body: Any) -> tuple[Subject, ...]:
@@ -21,7 +31,7 @@ def links_of(view: str, key: str, body: Any) -> tuple[Subject, ...]:
     """
     if view in _SITE_VIEWS:
         return (Subject("site", key), *_staff(view, body))
-    if view == "patients":
+    if view == PATIENTS:
         return (Subject("patient", key),)
     if view in _APPOINTMENT_VIEWS:
         return (Subject("appointment", key), *_patients(body))
@@ -36,7 +46,7 @@ def dependencies_of(subject: Subject, own: Records) -> tuple[Subject, ...]:
 
 
 def _staff(view: str, body: Any) -> tuple[Subject, ...]:
-    if view != "staff-skills" or not isinstance(body, dict):
+    if view != STAFF_SKILLS or not isinstance(body, dict):
         return ()
     ids = (fields.text(row, fields.EMPLOYEE_ID) for row in fields.rows(body, fields.EMPLOYEES))
     return tuple(Subject("staff", key) for key in dict.fromkeys(ids) if key)

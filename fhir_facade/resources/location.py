@@ -22,6 +22,7 @@ from fhir_facade.resources.definition import (
     string,
     token,
 )
+from fhir_facade.upstream.qubs_words import SITE_SETTINGS
 
 _US_CORE = ("name", "address", "address-city", "address-state", "address-postalcode")
 
@@ -70,7 +71,7 @@ def location_from_qubs(
         "id": resource_id(SOURCE, site),
         "meta": {"profile": [US_CORE_LOCATION]},
     }
-    settings = records.get(("site-settings", site))
+    settings = records.get((SITE_SETTINGS, site))
     zone_name = fields.text(settings, fields.TIME_ZONE) if isinstance(settings, dict) else None
     if zone_name is not None:
         zone = resolve_zone(zone_name)

@@ -32,6 +32,7 @@ from fhir_facade.resources.definition import (
     string,
     token,
 )
+from fhir_facade.upstream.qubs_words import PATIENTS, TELE_REPORTING
 
 _SEARCH = (
     token("active", "active", definition=search_parameter("Patient-active")),
@@ -114,9 +115,9 @@ def patient_from_qubs(
 
 def _sources(patient_id: str, records: Records) -> tuple[RecordKey, ...]:
     """The records that tell the patient, best first; else one that at least names them."""
-    summary = ("patients", patient_id)
+    summary = (PATIENTS, patient_id)
     told = sorted(
-        (key for key in records if key[0] == "tele-reporting"),
+        (key for key in records if key[0] == TELE_REPORTING),
         key=lambda key: (fields.text(records[key], fields.APPOINTMENT_DATE) or "", key),
         reverse=True,
     )

@@ -17,6 +17,7 @@ from fhir_facade.resources import qubs_fields as fields
 from fhir_facade.resources.address_search import address_parameters
 from fhir_facade.resources.context import SOURCE, QubsContext, RecordKey, Records
 from fhir_facade.resources.definition import ResourceDefinition, include_names, string, token
+from fhir_facade.upstream.qubs_words import STAFF_SKILLS
 
 
 def _individual(name: str) -> str:
@@ -61,7 +62,7 @@ def practitioner_from_qubs(
     named: str | None = None
     used: list[RecordKey] = []
     for key in sorted(records):
-        if key[0] != "staff-skills" or not isinstance(records[key], dict):
+        if key[0] != STAFF_SKILLS or not isinstance(records[key], dict):
             continue
         for row in fields.rows(records[key], fields.EMPLOYEES):
             if fields.text(row, fields.EMPLOYEE_ID) == employee_id:

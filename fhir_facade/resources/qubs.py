@@ -29,6 +29,7 @@ from fhir_facade.resources.qubs_appointment import read_appointment, sites_of
 from fhir_facade.resources.qubs_records import readable
 from fhir_facade.resources.subject import Subject
 from fhir_facade.resources.version import MAPPING_VERSION
+from fhir_facade.upstream.qubs_words import SITE_SETTINGS, SITES
 
 __all__ = [
     "MAPPING_VERSION",
@@ -73,7 +74,7 @@ def _map_site(subject: Subject, records: SubjectRecords, context: QubsContext) -
     if not records.own:
         return MappedSubject()
     location, warnings = location_from_qubs(subject.key, records.own, context)
-    told = ("sites", "site-settings")
+    told = (SITES, SITE_SETTINGS)
     used = tuple(k for k in sorted(records.own) if k[0] in told) or tuple(sorted(records.own))
     return MappedSubject((location,), (used,), warnings=tuple(warnings))
 

@@ -23,8 +23,15 @@ from fhir_facade.resources.context import (
     unknown,
 )
 from fhir_facade.resources.schedule import LocalTimes, Schedule, resolve
+from fhir_facade.upstream.qubs_words import (
+    COMMENTS,
+    EXAM_CODES,
+    OPERATIONAL,
+    SITE_SETTINGS,
+    TELE_REPORTING,
+)
 
-VIEWS = ("operational", "tele-reporting")
+VIEWS = (OPERATIONAL, TELE_REPORTING)
 """The views that tell an appointment, in order of precedence."""
 
 
@@ -163,10 +170,10 @@ def _patient_of(
     """
     named = {fields.text(body, fields.PATIENT_ID) for body in reader.bodies} - {None}
     used: tuple[RecordKey, ...] = ()
-    if not named and ("comments", key) in own:
-        comments = [c for c in own["comments", key] if isinstance(c, dict)]
+    if not named and (COMMENTS, key) in own:
+        comments = [c for c in own[COMMENTS, key] if isinstance(c, dict)]
         named = {fields.text(comment, fields.PATIENT_ID) for comment in comments} - {None}
-        used = (("comments", key),) if named else ()
+        used = ((COMMENTS, key),) if named else ()
     if len(named) > 1:
         reader.warnings.append(MappingWarning("patient-conflict"))
         return None, ()
@@ -181,11 +188,11 @@ def _zone_of(
     if not site_records:
         reader.warnings.append(unknown("unknown-site", site))
         return None, ()
-    settings = site_records.get(("site-settings", site))
+    settings = site_records.get((SITE_SETTINGS, site))
     if not isinstance(settings, dict):
         return None, ()
     # An unknown zone is counted where the site is mapped, not again for each appointment.
-    return resolve_zone(fields.text(settings, fields.TIME_ZONE)), (("site-settings", site),)
+    return resolve_zone(fields.text(settings, fields.TIME_ZONE)), ((SITE_SETTINGS, site),)
 
 
 def _statuses(
@@ -209,7 +216,7 @@ def _exams(reader: _Reader, site: str | None, site_records: Records) -> tuple[Ex
     for row in reader.rows(fields.EXAM_CODES):
         code = fields.text(row, fields.EXAM_KEY)
         if code is not None:
-            category = _category_of(code, site_records.get(("exam-codes", site or "")))
+            category = _category_of(code, site_records.get((EXAM_CODES, site or "")))
             found.append(Exam(code, fields.text(row, fields.EXAM_DESCRIPTION), category))
     return tuple(found)
 

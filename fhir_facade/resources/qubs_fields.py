@@ -1,7 +1,8 @@
 """The members of QUBS records, under every spelling that is known, and how their values are read.
 
 Missing, null and blank text all mean absent (QUBS v1, open question 15). Numbers may come as text
-and text as numbers. This is the only module that spells a member of a QUBS record.
+and text as numbers. No other module of
+this room spells a member of a QUBS record.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
+
+from fhir_facade.upstream.qubs_words import ALIASES
 
 Names = tuple[str, ...]
 
@@ -36,7 +39,7 @@ EXAM_CATEGORY: Final[Names] = ("category",)
 PATIENT_NAME: Final[Names] = ("patientName",)
 FIRST_NAME: Final[Names] = ("firstName",)
 LAST_NAME: Final[Names] = ("lastName",)
-BIRTH_DATE: Final[Names] = ("dateOfBirth", "patientDateOfBirth")
+BIRTH_DATE: Final[Names] = ALIASES["dateOfBirth"]
 GENDER: Final[Names] = ("gender",)
 EMAIL: Final[Names] = ("email",)
 COUNTRY: Final[Names] = ("country",)

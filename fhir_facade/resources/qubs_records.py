@@ -6,14 +6,21 @@ from typing import Any
 
 from fhir_facade.resources import qubs_fields as fields
 from fhir_facade.resources.context import RecordKey, Records, Rejection
+from fhir_facade.upstream.qubs_words import (
+    COMMENTS,
+    EXAM_CODES,
+    OPERATIONAL,
+    PATIENTS,
+    TELE_REPORTING,
+)
 
-_ARRAYS = frozenset({"comments", "exam-codes"})
+_ARRAYS = frozenset({COMMENTS, EXAM_CODES})
 """Views whose record is the whole list."""
 
 _KEY_NAMES: dict[str, fields.Names] = {
-    "operational": fields.APPOINTMENT_ID,
-    "tele-reporting": fields.APPOINTMENT_ID,
-    "patients": fields.PATIENT_ID,
+    OPERATIONAL: fields.APPOINTMENT_ID,
+    TELE_REPORTING: fields.APPOINTMENT_ID,
+    PATIENTS: fields.PATIENT_ID,
 }
 """Views whose body repeats its key, and where."""
 
