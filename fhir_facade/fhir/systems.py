@@ -109,6 +109,10 @@ SOURCE_RECORD: Final = f"{CANONICAL_BASE}/StructureDefinition/source-record"
 """Complex, on Provenance: `system`, `view`, `key`, `correlationId`, `mappingVersion`, `hash`."""
 GROUP_RULE: Final = f"{CANONICAL_BASE}/StructureDefinition/group-rule"
 TENANT_TIME_ZONE: Final = f"{CANONICAL_BASE}/StructureDefinition/tenant-time-zone"
+EXPORT_FILE_SIZE: Final = f"{CANONICAL_BASE}/StructureDefinition/export-file-size"
+"""In a bulk manifest: the bytes of a file, uncompressed."""
+EXPORT_FILE_SHA256: Final = f"{CANONICAL_BASE}/StructureDefinition/export-file-sha256"
+"""In a bulk manifest: the SHA-256 of those bytes, in hex."""
 
 # Code systems that we define
 QUBS_APPOINTMENT_STATUS: Final = f"{CANONICAL_BASE}/CodeSystem/qubs-appointment-status"
