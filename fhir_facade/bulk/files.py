@@ -1,8 +1,9 @@
 """Where export files live: the `FileStore` protocol and its local form.
 
-A file appears whole or not at all: a writer's bytes are durable and visible under their key only once `commit` has
-returned. Keys are relative paths of safe segments (`{tenant}/{job}/{part}-{attempt}.ndjson`); they hold no PHI.
-A key is written once and never changed. Every store runs the suite in `tests/contract/test_file_stores.py`.
+A file appears whole or not at all: a writer's bytes are durable and visible under their key only
+once `commit` has returned. Keys are relative paths of safe segments
+(`{tenant}/{job}/{part}-{attempt}.ndjson`); they hold no PHI. A key is written once and never
+changed. Every store runs the suite in `tests/contract/test_file_stores.py`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ _UNFINISHED = ".unfinished-"
 
 
 class StorageError(Exception):
-    """The store did not do what was asked: full, read-only, gone. The message names the reason, not the place."""
+    """The store did not do what was asked: full, read-only, gone. The message names the reason, not
+    the place.
+    """
 
 
 class FileWriter(Protocol):
@@ -35,7 +38,7 @@ class FileWriter(Protocol):
         """Append. Callers hand over large pieces; nothing is buffered here. Raises StorageError."""
 
     def commit(self) -> None:
-        """Make the bytes durable and visible under the key, both or neither. Raises StorageError."""
+        """Make the bytes durable and visible under the key, or neither. Raises StorageError."""
 
     def discard(self) -> None:
         """Drop what was written; harmless after `commit` and when repeated."""
@@ -57,7 +60,7 @@ class FileStore(Protocol):
         """A local path to serve from, None when the store has none or the file is gone."""
 
     def delete(self, key: str) -> None:
-        """Remove one file; none there is no error. Readers that have it open keep it. Raises StorageError."""
+        """@@"""
 
     def delete_all(self, prefix: str) -> None:
         """Remove every file, finished or not, under the folder `prefix`. Raises StorageError."""
@@ -93,9 +96,12 @@ class LocalFiles:
         return path if path.is_file() else None
 
     def delete(self, key: str) -> None:
-        """Unlink it."""
-        with _storage("delete"), contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            self._locate(key).unlink()
+        """Unlink it, and what writers that were killed left of it."""
+        target = self._locate(key)
+        with _storage("delete"):
+            for path in [target, *target.parent.glob(f"{target.name}{_UNFINISHED}*")]:
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                    path.unlink()
 
     def delete_all(self, prefix: str) -> None:
         """Remove the folder; a writer at work in it finds its place gone and fails."""

@@ -1,6 +1,8 @@
-"""`Group/{id}/$export`: check what is asked, fix the revision, store the job (Bulk Data Access 2.0, "Kick-off").
+"""`Group/{id}/$export`: check what is asked, fix the revision, store the job (Bulk Data Access 2.0,
+"Kick-off").
 
-Nothing is counted or planned here: a kick-off costs a few small queries whatever the size of the export.
+Nothing is counted or planned here: a kick-off costs a few small queries whatever the size of the
+export.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from fhir_facade.bulk.parameters import (
 from fhir_facade.bulk.scope import export_reach, may_use_group
 from fhir_facade.bulk.store import JobStore
 from fhir_facade.errors import Forbidden, InvalidRequest, NotFound, Throttled
-from fhir_facade.mirror import retention, versions
+from fhir_facade.mirror import versions
 from fhir_facade.policy import Reach
 
 _BUSY_RETRY_SECONDS = 30
@@ -38,15 +40,16 @@ def kickoff(
 ) -> Accepted:
     """Accept an export; the job is durable when this returns, and a worker will find it.
 
-    It sees the tenant's data at the revision that is current now. Raises Forbidden without a `system/` scope or when all
-    types asked for are out of scope, NotFound for a group that is unknown or not the client's, InvalidRequest or
-    UnsupportedParameter for what is wrong with the request, Throttled beyond the client's limit of unfinished jobs.
+    It sees the tenant's data at the revision that is current now. Raises Forbidden without a
+    `system/` scope or when all types asked for are out of scope, NotFound for a group that is
+    unknown or not the client's, InvalidRequest or UnsupportedParameter for what is wrong with the
+    request, Throttled beyond the client's limit of unfinished jobs.
     """
     reach = export_reach(principal.reach)
     if not reach.grants:
         raise Forbidden(
             "The token has no scope to export with.",
-            diagnostics="Ask for system/ scopes that may both read and search, such as system/*.rs.",
+            diagnostics="Ask for system/ scopes that read and search, such as system/*.rs.",
         )
     with parts.db.read() as conn:
         revision, instant_us = versions.current_revision(conn, tenant)
@@ -137,17 +140,16 @@ def _refuse_all(reach: Reach, wanted: tuple[str, ...]) -> None:
     )
 
 
-def _since_revision(
-    parts: BulkParts, tenant: str, order: ExportOrder, revision: int
-) -> int | None:
+def _since_revision(parts: BulkParts, tenant: str, order: ExportOrder, revision: int) -> int | None:
     """The revision that was current at `_since`; None without one."""
     if order.since_us is None:
         return None
     with parts.db.read() as conn:
-        if order.since_us < retention.deletions_known_since(conn, tenant):
+        since_revision = versions.revision_at(conn, tenant, order.since_us)
+        if since_revision < versions.floor_revision(conn, tenant):
             raise InvalidRequest(
                 "_since lies further back than the deletions that are still known.",
-                diagnostics="Make a full export without _since, and go on from its transactionTime.",
+                diagnostics="Export without _since, and go on from the transactionTime of that.",
                 expression=["_since"],
             )
-        return min(versions.revision_at(conn, tenant, order.since_us), revision)
+    return min(since_revision, revision)

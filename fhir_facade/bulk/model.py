@@ -1,7 +1,8 @@
-"""The plain values of an export: what a caller hands in, what the store keeps, what a caller gets back.
+"""The plain values of an export: what a caller hands in, what the store keeps, what a caller gets
+back.
 
-Instants are integer microseconds UTC. A *job* is one accepted `$export`; a *part* is a piece of it that one worker
-writes as one file. Part 0 of every job is its plan.
+Instants are integer microseconds UTC. A *job* is one accepted `$export`; a *part* is a piece of it
+that one worker writes as one file. Part 0 of every job is its plan.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ class BulkSettings:
     lease_seconds: float = 15.0
     """After this long without a renewal a part is given to another worker."""
     renew_seconds: float = 3.0
-    """How often a running part renews its lease, and so the longest time until it notices a cancel."""
+    """How often a running part renews its lease, and so the longest time until it notices a cancel.
+    """
     max_failures: int = 5
     """Attempts of a part that may end in an error before its job fails."""
     max_attempts: int = 50
@@ -74,15 +76,17 @@ class BulkSettings:
     retry_seconds: float = 1.0
     """Pause after the first failed attempt of a part; doubled after each further one."""
     keep_days: int = 7
-    """How long the row of an ended job is kept, so that a late poll can be told what became of it."""
+    """How long the row of an ended job is kept, so that a late poll can be told what became of it.
+    """
     gzip: bool = False
     """Whether a compressed copy is made beside each file, once, as the file is written."""
 
 
 @dataclass(frozen=True)
 class BulkParts:
-    """What the room is built of. `base` gives a tenant's canonical FHIR base without trailing slash,
-    `zone` the zone in which a `_since` without one is read."""
+    """What the room is built of. `base` gives a tenant's canonical FHIR base without trailing
+    slash, `zone` the zone in which a `_since` without one is read.
+    """
 
     db: Database
     registry: Mapping[str, ResourceDefinition]
@@ -94,7 +98,9 @@ class BulkParts:
 
 @dataclass(frozen=True)
 class ExportPrincipal:
-    """Who asks: the client of a verified token and what the token reaches. Only `system/` grants count."""
+    """Who asks: the client of a verified token and what the token reaches. Only `system/` grants
+    count.
+    """
 
     client_id: str
     reach: Reach
@@ -102,8 +108,10 @@ class ExportPrincipal:
 
 @dataclass(frozen=True)
 class KickoffRequest:
-    """An `$export` request as it came. `params` are decoded name/value pairs in order; `url` is absolute, as
-    the manifest will repeat it; `accept` and `prefer` are the headers, None when absent."""
+    """An `$export` request as it came. `params` are decoded name/value pairs in order; `url` is
+    absolute, as the manifest will repeat it; `accept` and `prefer` are the headers, None when
+    absent.
+    """
 
     level: Literal["Group"]
     group_id: str
@@ -115,7 +123,7 @@ class KickoffRequest:
 
 @dataclass(frozen=True)
 class Accepted:
-    """A job that will survive a crash. `status_url` is absolute: the Content-Location of the 202."""
+    """A job that survives a crash. `status_url` is absolute: the Content-Location of the 202."""
 
     job_id: str
     status_url: str
@@ -123,7 +131,9 @@ class Accepted:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Something the client asked for that the export leaves out: one OperationOutcome of its error file."""
+    """Something the client asked for that the export leaves out: one OperationOutcome of its error
+    file.
+    """
 
     code: str
     text: str
@@ -162,7 +172,9 @@ class PartKey(NamedTuple):
 
 @dataclass(frozen=True)
 class PlannedPart:
-    """A part as the plan makes it: resources of `type` with `id_from` <= id < `id_to` (None: unbounded)."""
+    """A part as the plan makes it: resources of `type` with `id_from` <= id < `id_to` (None:
+    unbounded).
+    """
 
     kind: PartKind
     type: str
@@ -242,8 +254,9 @@ class Failed:
 
 @dataclass(frozen=True)
 class ServedFile:
-    """A local file ready for send_file. `etag` (without quotes) is the SHA-256 of the bytes, with `-gzip`
-    behind it for the compressed copy; `size` is that of the copy served."""
+    """A local file ready for send_file. `etag` (without quotes) is the SHA-256 of the bytes, with
+    `-gzip` behind it for the compressed copy; `size` is that of the copy served.
+    """
 
     path: str
     etag: str

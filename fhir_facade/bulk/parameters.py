@@ -1,7 +1,7 @@
 """Kick-off parameters → what is ordered (Bulk Data Access 2.0, "Query Parameters").
 
-What a parameter asks in vain is an error, unless the client said `Prefer: handling=lenient`: then it is left out
-and named in the manifest's error file. Nothing is ignored in silence.
+What a parameter asks in vain is an error, unless the client said `Prefer: handling=lenient`: then
+it is left out and named in the manifest's error file. Nothing is ignored in silence.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ def parse_order(
 
 
 def parse_prefer(prefer: str | None) -> Handling:
-    """The `handling` preference of a kick-off's Prefer header (RFC 7240). An absent header counts as respond-async.
+    """The `handling` preference of a kick-off's Prefer header (RFC 7240). An absent header counts
+    as respond-async.
 
     Raises InvalidRequest when the header asks for something else than an asynchronous answer.
     """
@@ -103,7 +104,9 @@ def parse_prefer(prefer: str | None) -> Handling:
 
 
 def check_accept(accept: str | None) -> None:
-    """Raises InvalidRequest when a kick-off's Accept header does not admit FHIR JSON; absent counts as given."""
+    """Raises InvalidRequest when a kick-off's Accept header does not admit FHIR JSON; absent counts
+    as given.
+    """
     if accept is None or not accept.strip():
         return
     for item in accept.split(","):
@@ -120,8 +123,9 @@ def check_accept(accept: str | None) -> None:
 def from_body(body: FHIRResource) -> list[tuple[str, str]]:
     """The pairs of a POSTed Parameters resource, for `parse_order`.
 
-    A `value[x]` that is a string, code, uri or instant counts as its text. Raises InvalidRequest for another resource,
-    or a parameter that has no such value (a `patient` reference gives its text, and is refused by name later).
+    A `value[x]` that is a string, code, uri or instant counts as its text. Raises InvalidRequest
+    for another resource, or a parameter that has no such value (a `patient` reference gives its
+    text, and is refused by name later).
     """
     if body.get("resourceType") != "Parameters" or not isinstance(body.get("parameter", []), list):
         raise InvalidRequest("The body of a kick-off must be a Parameters resource.")
@@ -163,7 +167,7 @@ def _since(value: str, zone: ZoneInfo, now_us: int) -> int:
     except InvalidDate:
         raise InvalidRequest(
             "_since is not a FHIR instant.",
-            diagnostics="Give the transactionTime of an earlier export, such as 2026-01-31T09:30:00Z.",
+            diagnostics="Give the transactionTime of an earlier export (2026-01-31T09:30:00Z).",
             expression=["_since"],
         ) from None
     if since_us > now_us + _CLOCK_SKEW_US:

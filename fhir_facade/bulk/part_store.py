@@ -1,7 +1,9 @@
-"""`export_part`: who works on which part. A claim's attempt number fences every later write about the part.
+"""`export_part`: who works on which part. A claim's attempt number fences every later write about
+the part.
 
-Whoever changes a job's state, or finishes a part of it, locks the job's row first (by updating it): on PostgreSQL two
-workers that finish the last two parts of a job then see each other, and one of them completes it.
+Whoever changes a job's state, or finishes a part of it, locks the job's row first (by updating it):
+on PostgreSQL two workers that finish the last two parts of a job then see each other, and one of
+them completes it.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ class PartStore:
     def claimable(self, now_us: int) -> list[PartKey]:
         """The next part that may be claimed of each unfinished job, in fair order.
 
-        The client that was served longest ago comes first, and of its jobs the one served longest ago.
+        The client that was served longest ago comes first, and of its jobs the one served longest
+        ago.
         """
         next_part = (
             select(part_table.c.job_id, func.min(part_table.c.n).label("n"))
@@ -85,7 +88,7 @@ class PartStore:
         return None if row is None else claim_from_row(job_from_row(job_row), row)
 
     def renew(self, claim: Claim, done_rows: int, *, until_us: int) -> bool:
-        """Prolong the lease; False when the part is no longer the claimant's or the job has ended."""
+        """Prolong the lease; False when the part is another's by now or its job has ended."""
         with self._db.write() as conn:
             changed = conn.execute(
                 update(part_table)
@@ -129,7 +132,8 @@ class PartStore:
     def finish_plan(
         self, claim: Claim, planned: Sequence[PlannedPart], *, now_us: int, expires_us: int
     ) -> bool:
-        """Store the planned parts as 1…n; the job runs, or is complete when there is nothing to write.
+        """Store the planned parts as 1…n; the job runs, or is complete when there is nothing to
+        write.
 
         False when the plan is no longer the claimant's: nothing is stored then.
         """
@@ -137,7 +141,9 @@ class PartStore:
             _lock_job(conn, claim)
             if not _mark_done(conn, claim, Written(None, 0, 0, "")):
                 return False
-            rows = [part_to_row(claim.job.id, n, part) for n, part in enumerate(planned, PLAN_PART + 1)]
+            rows = [
+                part_to_row(claim.job.id, n, part) for n, part in enumerate(planned, PLAN_PART + 1)
+            ]
             if rows:
                 conn.execute(insert(part_table), rows)
             conn.execute(
@@ -189,7 +195,7 @@ def _mark_done(conn: Connection, claim: Claim, written: Written) -> bool:
             state=PartState.DONE,
             done_rows=part_table.c.planned_rows,
             key=written.key,
-            count=written.count,
+            lines=written.count,
             size=written.size,
             sha256=written.sha256,
             error=None,
@@ -209,6 +215,6 @@ def _complete_if_done(conn: Connection, claim: Claim, *, now_us: int, expires_us
     )
     if changed.rowcount != 1:
         return
-    filled = select(part_table.c.n).where(of_job, part_table.c.count > 0).order_by(part_table.c.n)
+    filled = select(part_table.c.n).where(of_job, part_table.c.lines > 0).order_by(part_table.c.n)
     for number, n in enumerate(conn.execute(filled).scalars().all(), start=1):
         conn.execute(update(part_table).where(of_job, part_table.c.n == n).values(number=number))

@@ -1,4 +1,6 @@
-"""A `Reach` as JSON and back: a job keeps what its client reached at kick-off, so a worker needs no token."""
+"""A `Reach` as JSON and back: a job keeps what its client reached at kick-off, so a worker needs no
+token.
+"""
 
 from __future__ import annotations
 

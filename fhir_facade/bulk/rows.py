@@ -39,6 +39,7 @@ def job_to_row(job: Job) -> dict[str, Any]:
         "state": job.state,
         "created_us": job.created_us,
         "served_us": 0,
+        "cleaned": False,
     }
 
 
@@ -96,7 +97,7 @@ def file_from_row(row: Row[Any]) -> ExportFile:
         kind=PartKind(row.kind),
         type=row.type,
         key=row.key,
-        count=row.count,
+        count=row.lines,
         size=row.size,
         sha256=row.sha256,
     )

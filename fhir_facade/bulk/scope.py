@@ -1,7 +1,8 @@
-"""What of a token counts for exports, and whether a token still covers a file that was made under another.
+"""What of a token counts for exports, and whether a token still covers a file that was made under
+another.
 
-Bulk Data Access 2.0, "Scopes": `system/` scopes only. An export enumerates and reads, so a grant must have both
-letters, `r` and `s` (SMART v1 `.read` has both).
+Bulk Data Access 2.0, "Scopes": `system/` scopes only. An export enumerates and reads, so a grant
+must have both letters, `r` and `s` (SMART v1 `.read` has both).
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ def may_use_group(principal: ExportPrincipal, group_id: str) -> bool:
 def covers_file(principal: ExportPrincipal, job: Job, file: ExportFile) -> bool:
     """Whether the token reaches all that the job could write into this file.
 
-    Deletions name resources of all types of the job; inherited types (Provenance) speak of any other. Outcomes in
-    the error file hold nothing but what the client itself asked.
+    Deletions name resources of all types of the job; inherited types (Provenance) speak of any
+    other. Outcomes in the error file hold nothing but what the client itself asked.
     """
     if file.kind is PartKind.ERROR:
         return True

@@ -1,7 +1,7 @@
 """`export_job`: kick-off, look-up and end of jobs. `part_store` has the leases of their parts.
 
-State changes are compare-and-set, and the count is checked. A store is stateless; each call is one short transaction.
-Times are microseconds UTC, given by the caller.
+State changes are compare-and-set, and the count is checked. A store is stateless; each call is one
+short transaction. Times are microseconds UTC, given by the caller.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ class JobStore:
         self._db = db
 
     def add(self, job: Job, running_limit: int) -> bool:
-        """Store a new job with its planning part; False when its client has `running_limit` unfinished ones."""
+        """Store a new job with its planning part; False when its client has `running_limit`
+        unfinished ones.
+        """
         mine = (job_table.c.tenant == job.tenant) & (job_table.c.client_id == job.client_id)
         with self._db.write() as conn:
             unfinished = conn.execute(
@@ -73,18 +75,21 @@ class JobStore:
         if tenant is not None:
             query = query.where(job_table.c.tenant == tenant)
         with self._db.read() as conn:
-            return [job_from_row(row) for row in conn.execute(query.order_by(job_table.c.created_us))]
+            return [
+                job_from_row(row) for row in conn.execute(query.order_by(job_table.c.created_us))
+            ]
 
     def oldest_revision(self, tenant: str) -> int | None:
-        """The lowest revision that an unfinished job reads: retention keeps what is visible at it."""
+        """The lowest revision that an unfinished job reads: retention keeps what it sees."""
         chosen = (job_table.c.tenant == tenant) & job_table.c.state.in_(UNFINISHED)
         with self._db.read() as conn:
-            return conn.execute(select(func.min(job_table.c.revision)).where(chosen)).scalar_one()
+            lowest = conn.execute(select(func.min(job_table.c.revision)).where(chosen)).scalar_one()
+        return None if lowest is None else int(lowest)
 
     def end(
         self, job_id: str, expected: Sequence[JobState], state: JobState, *, now_us: int
     ) -> bool:
-        """Move a job to `cancelled` or `expired`; False when it is in none of the expected states."""
+        """Make a job `cancelled` or `expired`; False when it is in none of the expected states."""
         with self._db.write() as conn:
             return end_job(conn, job_id, expected, state, now_us=now_us)
 
@@ -94,13 +99,24 @@ class JobStore:
         with self._db.read() as conn:
             return [job_from_row(row) for row in conn.execute(select(job_table).where(chosen))]
 
+    def uncleaned(self) -> list[Job]:
+        """Jobs that ended without files, or lost them, and still have some in the store."""
+        query = select(job_table).where(job_table.c.state.in_(ENDED_WITHOUT_FILES))
+        with self._db.read() as conn:
+            rows = conn.execute(query.where(~job_table.c.cleaned))
+            return [job_from_row(row) for row in rows]
+
+    def mark_cleaned(self, job_id: str) -> None:
+        """Remember that the files of an ended job are gone."""
+        with self._db.write() as conn:
+            conn.execute(update(job_table).where(job_table.c.id == job_id).values(cleaned=True))
+
     def ended_before(self, instant_us: int) -> list[Job]:
         """Jobs that ended without files, or lost them, before this instant."""
-        chosen = job_table.c.state.in_(ENDED_WITHOUT_FILES) & (
-            job_table.c.finished_us < instant_us
-        )
+        chosen = job_table.c.state.in_(ENDED_WITHOUT_FILES)
+        query = select(job_table).where(chosen, job_table.c.finished_us < instant_us)
         with self._db.read() as conn:
-            return [job_from_row(row) for row in conn.execute(select(job_table).where(chosen))]
+            return [job_from_row(row) for row in conn.execute(query)]
 
     def forget(self, job_id: str) -> None:
         """Delete the rows of a job. Its files must be gone."""

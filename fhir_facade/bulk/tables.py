@@ -1,13 +1,15 @@
-"""The tables of the export engine, beside the mirror's in the same database. Migration 0002 builds exactly these.
+"""The tables of the export engine, beside the mirror's in the same database. Migration 0002 builds
+exactly these.
 
-The truth about an export is here and nowhere else; an engine only says which part to look at. Every change of
-state is a compare-and-set on (state, attempt).
+The truth about an export is here and nowhere else; an engine only says which part to look at. Every
+change of state is a compare-and-set on (state, attempt).
 """
 
 from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Index,
     Integer,
@@ -41,10 +43,12 @@ export_job = Table(
     Column("finished_us", BigInteger),
     Column("expires_us", BigInteger),
     Column("failure", Text),
+    Column("cleaned", Boolean, nullable=False),
     Index("ix_export_job_state", "state"),
     Index("ix_export_job_client", "tenant", "client_id", "state"),
 )
-"""`types`, `left_out` and `reach` are JSON. `served_us` is when a part of it was last claimed: the fair order."""
+"""`types`, `left_out` and `reach` are JSON. `served_us` is when a part of it was last claimed: the
+fair order. `cleaned` is set when the files of a job that ended without them are gone."""
 
 export_part = Table(
     "export_part",
@@ -62,7 +66,7 @@ export_part = Table(
     Column("lease_until_us", BigInteger, nullable=False),
     Column("done_rows", BigInteger, nullable=False),
     Column("key", String),
-    Column("count", BigInteger),
+    Column("lines", BigInteger),
     Column("size", BigInteger),
     Column("sha256", String),
     Column("number", Integer),
@@ -70,5 +74,7 @@ export_part = Table(
     PrimaryKeyConstraint("job_id", "n"),
     Index("ix_export_part_number", "job_id", "number"),
 )
-"""A part may be claimed when it is not done and `lease_until_us` has passed: that is the lease of a running part and
-the pause of one that failed. `number` is set when the job completes, for parts that wrote anything."""
+"""A part may be claimed when it is not done and `lease_until_us` has passed: that is the lease of a
+running part and the pause of one that failed. `number` is set when the job completes, for parts
+that wrote anything.
+"""
