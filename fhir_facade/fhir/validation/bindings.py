@@ -108,8 +108,8 @@ REQUIRED_CODES: dict[str, tuple[str, ...]] = {
 """`{model class}.{element}` → the codes of its required binding. `fhirVersion` is narrowed to ours.
 """
 
-NOT_REQUIRED = frozenset({"Expression.language"})
-"""Elements whose listed codes are an extensible binding: any code is allowed."""
+NOT_REQUIRED = frozenset({"CapabilityStatement.format", "Expression.language"})
+"""Elements whose listed codes are examples of a wider set (MIME types, an extensible binding)."""
 
 REFERENCE_TARGETS: dict[str, tuple[str, ...]] = {
     "DiagnosticReport.subject": ("Patient", "Group", "Device", "Location"),

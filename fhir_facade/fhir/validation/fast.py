@@ -62,7 +62,7 @@ class Validator:
 def fast_check(resource: FHIRResource) -> list[Problem]:
     """Check a resource of any fast type, whatever its resourceType says; empty when it is valid.
 
-    Never raises for a dict. Nested resources (contained, Bundle entries) must be of fast types too.
+    Never raises for a dict. Nested resources (contained, Bundle entries) are checked as well.
     """
     type_name = resource.get("resourceType")
     if not isinstance(type_name, str) or type_name not in FAST_TYPES:

@@ -61,8 +61,9 @@ PRIMITIVES: dict[str, dict[str, Any]] = {
         "must be urn:uuid: and a UUID in lower case",
     ),
     "base64Binary": _text(
-        "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)$",
-        "must be base64 without line breaks",
+        r"^\s*(?:[A-Za-z0-9+/]{4}\s*)*"
+        r"(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)\s*$",
+        "must be base64",
     ),
     "date": _text(f"^(?:{_DAY}|{_PARTIAL})$", "must be a date: YYYY, YYYY-MM or YYYY-MM-DD"),
     "dateTime": _text(

@@ -16,6 +16,7 @@ from fhir_facade.fhir.dates import InvalidDate, parse_interval, period_interval
 from fhir_facade.fhir.references import iter_references
 from fhir_facade.fhir.validation.narrative import narrative_problem
 from fhir_facade.fhir.validation.problems import Problem
+from fhir_facade.fhir.validation.types import FAST_TYPES
 
 Rule = Callable[[FHIRResource], Iterator[Problem]]
 
@@ -101,9 +102,12 @@ def _contained(resource: FHIRResource) -> Iterator[Problem]:
 
 
 def _nested(inner: FHIRResource, expression: str) -> Iterator[Problem]:
+    """Any R4 type may be nested; those without a fast schema are rare and pay for the authority."""
+    from fhir_facade.fhir.validation.deep import deep_check
     from fhir_facade.fhir.validation.fast import fast_check
 
-    for problem in fast_check(inner):
+    check = fast_check if inner["resourceType"] in FAST_TYPES else deep_check
+    for problem in check(inner):
         yield problem._replace(expression=f"{expression}.{problem.expression}")
 
 
