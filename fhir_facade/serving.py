@@ -1,8 +1,10 @@
-"""How the facade runs under gunicorn: its settings, and the worker process that gunicorn's master keeps alive.
+"""How the facade runs under gunicorn: its settings, and the worker process that gunicorn's master
+keeps alive.
 
-Exports and syncs run in processes of their own, never in a thread of a web worker. The master starts
-`fhir-facade worker` once it listens (`when_ready`) and again whenever it has died; leases make that safe
-on several hosts. The worker ends itself when its parent is gone.
+Exports and syncs run in processes of their own, never in a thread of a web worker. The master
+starts
+`fhir-facade worker` once it listens (`when_ready`) and again whenever it has died; leases make
+that safe on several hosts. The worker ends itself when its parent is gone.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ class WorkerKeeper:
         self._thread.start()
 
     def stop(self, timeout: float) -> None:
-        """End the worker: SIGTERM, and SIGKILL after `timeout` seconds. Does nothing in a forked child."""
+        """End the worker: SIGTERM, and SIGKILL after `timeout` seconds. Does nothing in a forked
+        child.
+        """
         if os.getpid() != self._owner:
             return
         self._stopping.set()
@@ -68,7 +72,7 @@ def worker_command() -> list[str]:
 
 
 def gunicorn_settings() -> dict[str, Any]:
-    """The settings and hooks of gunicorn.conf.py. A bad setting ends the start with one sentence."""
+    """Settings and hooks of gunicorn.conf.py; a bad setting ends the start with one sentence."""
     try:
         settings = load()
     except SettingsError as error:
@@ -113,7 +117,9 @@ def gunicorn_settings() -> dict[str, Any]:
 
 
 def end_with_parent(parent: int, stop: threading.Event) -> threading.Thread:
-    """Set `stop` when the process `parent` is no longer ours: a killed master must not leave workers behind."""
+    """Set `stop` when the process `parent` is no longer ours: a killed master must not leave
+    workers behind.
+    """
 
     def watch() -> None:
         while not stop.wait(1.0):

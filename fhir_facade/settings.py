@@ -1,7 +1,7 @@
 """Settings: environment variables with the prefix `FACADE_`, and one TOML file for tenants.
 
-Nothing here is read twice: `load()` gives one frozen `Settings`, or stops with one sentence that names the
-variable at fault. Durations carry their unit in the name. See docs/reference/settings.md.
+Nothing here is read twice: `load()` gives one frozen `Settings`, or stops with one sentence that
+names the variable at fault. Durations carry their unit in the name. See docs/reference/settings.md.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ SLUG = re.compile(r"^[a-z][a-z0-9-]{0,30}$")
 
 
 class QubsSource(BaseModel):
-    """Access to one QUBS domain (QUBS Integrations API v1). Several tenants may share one credential."""
+    """Access to one QUBS domain (QUBS Integrations API v1). Several tenants may share one
+    credential.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -166,7 +168,8 @@ class Settings(BaseSettings):
 def load(environ: Mapping[str, str] | None = None) -> Settings:
     """Read, check and freeze the settings.
 
-    Raises SettingsError with one sentence that names the setting when one is missing, unknown, malformed or unsafe.
+    Raises SettingsError with one sentence that names the setting when one is missing, unknown,
+    malformed or unsafe.
     """
     env = dict(os.environ if environ is None else environ)
     _refuse_unknown(env)
@@ -223,7 +226,9 @@ def _tenants_from(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{PREFIX}TENANTS_FILE is not valid TOML.") from None
     tenants = document.get("tenants")
     if set(document) != {"tenants"} or not isinstance(tenants, dict):
-        raise SettingsError(f"{PREFIX}TENANTS_FILE must hold [tenants.<name>] tables and nothing else.")
+        raise SettingsError(
+            f"{PREFIX}TENANTS_FILE must hold [tenants.<name>] tables and nothing else."
+        )
     return tenants
 
 
@@ -248,10 +253,13 @@ def _loopback(url: str) -> bool:
 
 
 def _refuse_unsafe(settings: Settings) -> None:
-    """Design section 4: outside demo mode, plain http, a missing key or an unsafe value stops the start."""
+    """Design section 4: outside demo mode, plain http, a missing key or an unsafe value stops the
+    start.
+    """
     if not settings.tenants:
         raise SettingsError(
-            f"{PREFIX}TENANTS_FILE is missing: name at least one tenant in it (or {PREFIX}TENANTS__<NAME>__…)."
+            f"{PREFIX}TENANTS_FILE is missing: name at least one tenant in it "
+            f"(or {PREFIX}TENANTS__<NAME>__…)."
         )
     _check_keys(settings)
     for slug, tenant in settings.tenants.items():
@@ -274,7 +282,9 @@ def _refuse_unsafe(settings: Settings) -> None:
 
 def _check_keys(settings: Settings) -> None:
     if settings.secret_keys is not None and settings.secret_keys_file is not None:
-        raise SettingsError(f"{PREFIX}SECRET_KEYS and {PREFIX}SECRET_KEYS_FILE are both set: use one.")
+        raise SettingsError(
+            f"{PREFIX}SECRET_KEYS and {PREFIX}SECRET_KEYS_FILE are both set: use one."
+        )
     try:
         keys = settings.keys
     except OSError as error:
@@ -283,11 +293,13 @@ def _check_keys(settings: Settings) -> None:
         ) from None
     if not keys:
         raise SettingsError(
-            f"{PREFIX}SECRET_KEYS is missing: give at least one random text of 32 characters or more."
+            f"{PREFIX}SECRET_KEYS is missing: "
+            "give at least one random text of 32 characters or more."
         )
     if any(len(key) < 32 or len(set(key)) < 10 for key in keys):
         raise SettingsError(
-            f"{PREFIX}SECRET_KEYS holds a key that is too weak: each needs 32 random characters or more."
+            f"{PREFIX}SECRET_KEYS holds a key that is too weak: "
+            "each needs 32 random characters or more."
         )
 
 

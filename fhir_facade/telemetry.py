@@ -1,6 +1,7 @@
 """Logs and the correlation id. One JSON object a line on stderr; ids and counts only, never PHI.
 
-`bind_correlation` sets the id for the running request or job; every log line, audit row and upstream call carries it.
+`bind_correlation` sets the id for the running request or job; every log line, audit row and
+upstream call carries it.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ def bind_correlation(value: str | None = None) -> Iterator[str]:
         _correlation.reset(token)
 
 
-def _add_correlation(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+def _add_correlation(
+    _: Any, __: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
     if (current := _correlation.get()) is not None:
         event.setdefault("correlation_id", current)
     return event

@@ -1,6 +1,7 @@
 """The audit trail: one row per data access, grant, export and refusal. Ids only, no query values.
 
-Reads go through a bounded queue that is flushed within a second and at shutdown; what must not be lost
+Reads go through a bounded queue that is flushed within a second and at shutdown; what must not be
+lost
 (writes, exports, refusals, grants) is written before the answer leaves.
 """
 

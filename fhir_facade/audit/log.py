@@ -23,7 +23,9 @@ FLUSH_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class AccessRow:
-    """One act. `patient_ids` are the patients whose data it touched; `status` is the HTTP status answered."""
+    """One act. `patient_ids` are the patients whose data it touched; `status` is the HTTP status
+    answered.
+    """
 
     tenant: str
     action: str
@@ -47,7 +49,8 @@ def _values(row: AccessRow, recorded_us: int) -> dict[str, Any]:
 
 
 class AuditLog:
-    """Writes audit rows. One instance serves a process; its thread starts with the first row, so it is
+    """Writes audit rows. One instance serves a process; its thread starts with the first row, so it
+    is
     safe to build before a fork."""
 
     def __init__(self, engine: Engine) -> None:
@@ -60,7 +63,7 @@ class AuditLog:
         _open_logs.add(self)
 
     def access(self, row: AccessRow) -> None:
-        """Queue a row; when the queue is full the caller waits for room, so no row is ever dropped."""
+        """Queue a row; when the queue is full the caller waits, so no row is dropped."""
         if self._pid != os.getpid():
             self._start()
         self._queue.put((row, clock.now_us()))
@@ -112,7 +115,9 @@ class AuditLog:
                 self._write(batch)
 
     def _write(self, batch: list[dict[str, Any]]) -> None:
-        """Insert a batch, trying until the database takes it: the queue's bound then slows the callers."""
+        """Insert a batch, trying until the database takes it: the queue's bound then slows the
+        callers.
+        """
         pause = 0.1
         while True:
             try:

@@ -43,7 +43,9 @@ class Form:
         return found
 
     def data(self, fill: dict[str, str | list[str]], button: str | None) -> list[tuple[str, str]]:
-        """What is sent: untouched fields, those in `fill` replaced, and the button pressed (name=value or first)."""
+        """What is sent: untouched fields, those in `fill` replaced, and the button pressed
+        (name=value or first).
+        """
         pairs: list[tuple[str, str]] = []
         pressed = False
         for one in self.fields:
@@ -98,7 +100,9 @@ class _Parser(HTMLParser):
 
 
 class FormBrowser:
-    """Keeps cookies, follows redirects while they stay on hosts that answer, and stops at `stop_at`."""
+    """Keeps cookies, follows redirects while they stay on hosts that answer, and stops at
+    `stop_at`.
+    """
 
     def __init__(self, stop_at: str = "") -> None:
         self.session = requests.Session()
@@ -121,7 +125,7 @@ class FormBrowser:
         return parser.forms
 
     def form(self, *names: str) -> Form:
-        """The first form that has fields of all these names; AssertionError when the page has none."""
+        """The first form with fields of all these names; AssertionError when there is none."""
         for one in self.forms():
             if set(names) <= one.names():
                 return one

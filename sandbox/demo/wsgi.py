@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 from fhir_facade.app import build, create_app
-
 from fhir_facade.settings import load
 from sandbox.demo.ehr import DemoPages
 from sandbox.demo.state import DemoPaths

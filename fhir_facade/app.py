@@ -1,0 +1,175 @@
+"""Wires everything: the only module that knows every part.
+
+`build` makes the parts from settings, for commands and workers; `create_app` puts HTTP in front of
+them.
+"""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask
+from smart_auth.server import AuthServer
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from fhir_facade import telemetry
+from fhir_facade.audit import AuditLog
+from fhir_facade.audit import migrate as audit_migrate
+from fhir_facade.bulk.files import open_files
+from fhir_facade.bulk.model import BulkParts, BulkSettings
+from fhir_facade.errors import SettingsError
+from fhir_facade.mirror import migrate as mirror_migrate
+from fhir_facade.mirror.database import Database, open_database
+from fhir_facade.readiness import readiness_checks
+from fhir_facade.resources.registry import REGISTRY
+from fhir_facade.resources.terminology import CodeTables, concept_maps, tables_for
+from fhir_facade.rest.auth_ports import FacadePorts
+from fhir_facade.rest.blueprint import create_blueprint, create_root_blueprint
+from fhir_facade.rest.parts import RestParts, TenantParts
+from fhir_facade.search.cursor import CursorBox
+from fhir_facade.settings import Settings, load
+from smart_auth import migrate as auth_migrate
+from smart_auth.admin import create_tenant_keys
+from smart_auth.ports import TenantInfo
+from smart_auth.settings import AuthSettings
+from smart_auth.store import AuthStore, open_store
+
+
+@dataclass(frozen=True)
+class Facade:
+    """Every part of one deployment. Instances are cheap to fork over until first used."""
+
+    settings: Settings
+    database: Database
+    auth_store: AuthStore
+    auth_settings: AuthSettings
+    auth: AuthServer
+    audit: AuditLog
+    bulk: BulkParts
+    tables: Mapping[str, CodeTables]
+
+    def upgrade(self) -> None:
+        """Bring the tables of both databases to this release's shape, and make missing signing
+        keys.
+        """
+        mirror_migrate.upgrade(self.settings.database_url)
+        auth_migrate.upgrade(self.settings.auth_database_url)
+        audit_migrate.upgrade(self.auth_store.database.engine)
+        for tenant in self.settings.tenants:
+            create_tenant_keys(self.auth_store, self.auth_settings, tenant)
+
+    def check(self) -> None:
+        """Raise SettingsError, in one sentence that says what to run, unless the tables are
+        current.
+        """
+        mirror_migrate.check(self.settings.database_url)
+        try:
+            auth_migrate.check(self.settings.auth_database_url)
+        except auth_migrate.SchemaOutOfDate as error:
+            raise SettingsError(str(error)) from None
+        if not audit_migrate.is_current(self.auth_store.database.engine):
+            raise SettingsError(
+                "The audit table is not current: run `fhir-facade db upgrade` first."
+            )
+        for tenant in self.settings.tenants:
+            create_tenant_keys(self.auth_store, self.auth_settings, tenant)
+
+    def close(self) -> None:
+        """Flush the audit trail and close every connection."""
+        self.audit.close()
+        self.auth_store.close()
+        self.database.close()
+
+
+def build(settings: Settings, *, check: bool = True) -> Facade:
+    """Make the parts. Raises SettingsError; with `check`, also when the tables are not current."""
+    telemetry.configure(settings.log_level)
+    tables = {slug: tables_for(tenant.code_overrides) for slug, tenant in settings.tenants.items()}
+    database = open_database(settings.database_url)
+    auth_store = open_store(settings.auth_database_url)
+    auth_settings = AuthSettings(
+        public_url=settings.public_url, secret_keys=settings.keys, demo=settings.demo
+    )
+    audit = AuditLog(auth_store.database.engine)
+    tenants = {
+        slug: TenantInfo(slug, settings.fhir_base(slug), tenant.name)
+        for slug, tenant in settings.tenants.items()
+    }
+    ports = FacadePorts(tenants, database, audit, REGISTRY)
+    facade = Facade(
+        settings=settings,
+        database=database,
+        auth_store=auth_store,
+        auth_settings=auth_settings,
+        auth=AuthServer(auth_store, ports, auth_settings),
+        audit=audit,
+        bulk=_bulk(settings, database),
+        tables=tables,
+    )
+    if check:
+        facade.check()
+    return facade
+
+
+def _bulk(settings: Settings, database: Database) -> BulkParts:
+    return BulkParts(
+        db=database,
+        registry=REGISTRY,
+        files=open_files(settings.files_url),
+        base=settings.fhir_base,
+        zone=lambda slug: settings.tenants[slug].zone,
+        settings=BulkSettings(
+            expiry_hours=settings.export_expiry_hours, part_rows=settings.export_part_rows
+        ),
+    )
+
+
+def create_app(settings: Settings | None = None, *, facade: Facade | None = None) -> Flask:
+    """The WSGI application. Without arguments it reads the environment; a bad setting ends the
+    start.
+    """
+    if facade is None:
+        try:
+            facade = build(settings or load())
+        except SettingsError as error:
+            raise SystemExit(error.text) from None
+    app = Flask("fhir_facade", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = 10 * 1024 * 1024
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    rest = _rest(facade)
+    app.register_blueprint(create_root_blueprint(rest))
+    app.register_blueprint(facade.auth.blueprint(), url_prefix="/fhir/<tenant>")
+    app.register_blueprint(create_blueprint(rest), url_prefix="/fhir/<tenant>")
+    if hops := facade.settings.trusted_proxies:
+        middleware: Any = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0, x_prefix=0)
+        app.wsgi_app = middleware  # type: ignore[method-assign]
+    atexit.register(facade.audit.close)
+    return app
+
+
+def _rest(facade: Facade) -> RestParts:
+    settings = facade.settings
+    tenants = {
+        slug: TenantParts(
+            slug=slug,
+            name=tenant.name,
+            base=settings.fhir_base(slug),
+            zone=tenant.zone,
+            registry=REGISTRY,
+            conformance={"ConceptMap": concept_maps(settings.fhir_base(slug), facade.tables[slug])},
+        )
+        for slug, tenant in settings.tenants.items()
+    }
+    return RestParts(
+        tenants=tenants,
+        auth=facade.auth,
+        database=facade.database,
+        audit=facade.audit,
+        cursors=CursorBox(settings.keys, lifetime_seconds=settings.cursor_minutes * 60),
+        bulk=facade.bulk,
+        readiness=readiness_checks(facade),
+    )

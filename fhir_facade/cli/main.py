@@ -1,0 +1,40 @@
+"""The top of the command line: the list of commands, and one place that turns errors into
+sentences.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from fhir_facade.cli.data import groups, sync
+from fhir_facade.cli.demo import demo
+from fhir_facade.cli.doctor import doctor
+from fhir_facade.cli.people import apps, keys, users
+from fhir_facade.cli.serve import database, serve, worker
+from fhir_facade.errors import FacadeError
+
+
+class _Sentences(click.Group):
+    """A group whose commands end with one sentence and status 1 on a domain error, without a
+    traceback.
+    """
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except FacadeError as error:
+            click.echo(error.text, err=True)
+            sys.exit(1)
+
+
+@click.group(cls=_Sentences, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="fhir-facade")
+def main() -> None:
+    """A FHIR R4 and SMART front door for clinical systems that have none."""
+
+
+for _command in (demo, serve, worker, sync, users, apps, groups, keys, doctor, database):
+    main.add_command(_command)

@@ -1,0 +1,211 @@
+"""Users, apps and groups of the demo: made once, kept in `seed.json`, put back where something is
+missing.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fhir_facade.mirror.find import FindRequest, find
+from fhir_facade.mirror.groups import GroupDefinition
+from joserfc.jwk import ECKey, RSAKey
+
+from fhir_facade.app import Facade
+from fhir_facade.mirror.versions import Row, current_revision
+from fhir_facade.policy import AllPatients, Grant, Letter, Reach
+from fhir_facade.resources.registry import REGISTRY
+from smart_auth import admin
+from smart_auth.client_metadata import client_from_metadata
+
+LAUNCH_SCOPE = (
+    "launch launch/patient openid fhirUser profile offline_access online_access "
+    "patient/*.rs user/*.rs"
+)
+PUBLIC_SCOPE = "launch launch/patient openid fhirUser offline_access patient/*.rs"
+CONFIDENTIAL_SCOPE = f"{PUBLIC_SCOPE} user/*.rs"
+APP_BASE = "http://localhost:8765"
+EVERYONE = "all-patients"
+
+
+def everything() -> Reach:
+    """The operator's reach: reads all of a tenant."""
+    letters: frozenset[Letter] = frozenset({"r", "s"})
+    grant = Grant("system", "*", letters, AllPatients())
+    return Reach((grant,), {name: one.reach for name, one in REGISTRY.items()})
+
+
+def rows(facade: Facade, tenant: str, resource_type: str, limit: int = 5000) -> list[Row]:
+    """Current resources of a type."""
+    with facade.database.read() as conn:
+        revision, _ = current_revision(conn, tenant)
+        request = FindRequest(tenant, resource_type, (), everything(), revision, None, limit)
+        return find(conn, request)
+
+
+def choose_patients(facade: Facade, tenant: str) -> list[str]:
+    """Patients with the most data, best first; each has appointments and a report."""
+    appointments: Counter[str] = Counter()
+    reports: Counter[str] = Counter()
+    for row in rows(facade, tenant, "Appointment"):
+        appointments.update(row.facts.patients)
+    for row in rows(facade, tenant, "DiagnosticReport"):
+        reports.update(row.facts.patients)
+    named = {row.id for row in rows(facade, tenant, "Patient") if b'"family"' in (row.body or b"")}
+    both = [p for p in appointments if reports[p] and p in named]
+    return sorted(both, key=lambda p: (-min(reports[p], 3), -appointments[p], p))
+
+
+def private_key(kind: str) -> dict[str, Any]:
+    """A fresh private JWK for a backend client: EC P-384 (ES384) or RSA (RS384)."""
+    kid = secrets.token_hex(8)
+    if kind == "EC":
+        key: ECKey | RSAKey = ECKey.generate_key("P-384", {"kid": kid, "alg": "ES384"})
+    else:
+        key = RSAKey.generate_key(2048, {"kid": kid, "alg": "RS384"})
+    return dict(key.as_dict(private=True))
+
+
+def public_part(jwk: Mapping[str, Any]) -> dict[str, Any]:
+    """The JWK without its private members."""
+    return {k: v for k, v in jwk.items() if k not in ("d", "p", "q", "dp", "dq", "qi", "oth")}
+
+
+def new_seed(facade: Facade, tenant: str) -> dict[str, Any]:
+    """Names, secrets and choices of one tenant, before anything is stored."""
+    first, second, third = choose_patients(facade, tenant)[:3]
+    return {
+        "patient_id": first,
+        "other_patient_id": second,
+        "patient_user_id": third,
+        "practitioner_id": rows(facade, tenant, "Practitioner", 1)[0].id,
+        "group_id": EVERYONE,
+        "public": {"client_id": f"{tenant}-public-app"},
+        "sample": {"client_id": f"{tenant}-sample-app"},
+        "confidential": {
+            "client_id": f"{tenant}-confidential-app",
+            "client_secret": secrets.token_urlsafe(24),
+        },
+        "backend": {"client_id": f"{tenant}-backend", "jwk": private_key("EC")},
+        "second_backend": {"client_id": f"{tenant}-second-backend", "jwk": private_key("EC")},
+        "other_key_backend": {"client_id": f"{tenant}-rsa-backend", "jwk": private_key("RSA")},
+        "practitioner": {"username": "practitioner", "password": secrets.token_urlsafe(9)},
+        "patient": {"username": "patient", "password": secrets.token_urlsafe(9)},
+        "admin": {"username": "admin", "password": secrets.token_urlsafe(9)},
+    }
+
+
+def plant(facade: Facade, tenant: str, seed: dict[str, Any], root: str) -> None:
+    """Store what the seed names, where it is not stored yet. Adds `user_id` to the practitioner."""
+    groups = facade.groups
+    groups.define(tenant, GroupDefinition(EVERYONE, "All patients", "tenant"))
+    for row in rows(facade, tenant, "Location"):
+        groups.define(
+            tenant, GroupDefinition(f"site-{row.id}"[:64], "Patients of a site", "site", row.id)
+        )
+    listed = (seed["patient_id"], seed["other_patient_id"])
+    groups.define(tenant, GroupDefinition("two-patients", "Two patients", "listed", "", listed))
+    groups.refresh(tenant)
+    _plant_users(facade, tenant, seed)
+    for metadata in client_metadata(seed, root):
+        put_client(facade, tenant, metadata)
+
+
+def _plant_users(facade: Facade, tenant: str, seed: dict[str, Any]) -> None:
+    known = {user.username: user for user in admin.list_users(facade.auth_store, tenant)}
+    wanted: tuple[tuple[str, dict[str, Any]], ...] = (
+        (
+            "practitioner",
+            {"fhir_user": f"Practitioner/{seed['practitioner_id']}", "whole_tenant": True},
+        ),
+        (
+            "patient",
+            {
+                "fhir_user": f"Patient/{seed['patient_user_id']}",
+                "patients": [seed["patient_user_id"]],
+            },
+        ),
+        ("admin", {}),
+    )
+    for role, options in wanted:
+        user = known.get(seed[role]["username"]) or admin.create_user(
+            facade.auth_store,
+            tenant,
+            seed[role]["username"],
+            seed[role]["password"],
+            role=role,  # type: ignore[arg-type]
+            **options,
+        )
+        seed[role]["user_id"] = user.user_id
+
+
+def client_metadata(seed: Mapping[str, Any], root: str) -> list[dict[str, Any]]:
+    """RFC 7591 metadata of the demo's apps."""
+    apps: list[dict[str, Any]] = [
+        {
+            "client_id": seed["sample"]["client_id"],
+            "client_name": "Sample app",
+            "redirect_uris": [f"{root}/demo/app/index.html"],
+            "launch_uri": f"{root}/demo/app/launch.html",
+            "scope": LAUNCH_SCOPE,
+        },
+        {
+            "client_id": seed["public"]["client_id"],
+            "client_name": "Public app",
+            "redirect_uris": [f"{APP_BASE}/app.html"],
+            "launch_uri": f"{APP_BASE}/launch.html",
+            "scope": LAUNCH_SCOPE,
+        },
+        {
+            "client_id": seed["confidential"]["client_id"],
+            "client_secret": seed["confidential"]["client_secret"],
+            "client_name": "Confidential app",
+            "token_endpoint_auth_method": "client_secret_basic",
+            "redirect_uris": [f"{APP_BASE}/cb"],
+            "scope": LAUNCH_SCOPE,
+            "may_introspect": True,
+        },
+    ]
+    for name in ("backend", "second_backend", "other_key_backend"):
+        apps.append(
+            {
+                "client_id": seed[name]["client_id"],
+                "client_name": name.replace("_", " ").capitalize(),
+                "token_endpoint_auth_method": "private_key_jwt",
+                "grant_types": ["client_credentials"],
+                "scope": "system/*.rs",
+                "jwks": {"keys": [public_part(seed[name]["jwk"])]},
+                "groups": [seed["group_id"]],
+            }
+        )
+    return apps
+
+
+def put_client(facade: Facade, tenant: str, metadata: Mapping[str, Any]) -> None:
+    """Register an app, or bring its registration up to these metadata; tokens stay good."""
+    store = facade.auth_store
+    client_id = str(metadata["client_id"])
+    known = store.clients.get(tenant, client_id)
+    if known is None:
+        admin.create_client(store, tenant, metadata)
+        return
+    wanted, _ = client_from_metadata(tenant, metadata)
+    wanted = replace(wanted, version=known.version, created_at=known.created_at)
+    if wanted != known:
+        store.clients.replace(wanted)
+
+
+def more_clients(facade: Facade, tenant: str, path: Path, group_id: str) -> int:
+    """Register the apps of a DEMO_CLIENTS file; backend apps get the demo group by default."""
+    listed = json.loads(path.read_text(encoding="utf-8"))
+    for metadata in listed:
+        one = dict(metadata)
+        if "redirect_uris" not in one:
+            one.setdefault("groups", [group_id])
+        put_client(facade, str(one.pop("tenant", tenant)), one)
+    return len(listed)
