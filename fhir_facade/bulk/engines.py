@@ -22,6 +22,7 @@ Deliver = Callable[[PartKey], bool]
 """Runs one part if it is to be had; False when it was not, or the attempt did not count."""
 
 _log = log("bulk")
+_CONTENDED_SECONDS = 0.02
 
 
 class Engine(Protocol):
@@ -34,7 +35,7 @@ class Engine(Protocol):
 
 
 class EmbeddedEngine:
-    """Reads the tables: no service of its own, any number of processes, on SQLite and PostgreSQL."""
+    """Reads the tables: needs no service, any number of processes, on SQLite and PostgreSQL."""
 
     def __init__(self, db: Database, poll_seconds: float = 0.5) -> None:
         self._parts = PartStore(db)
@@ -44,13 +45,17 @@ class EmbeddedEngine:
         """One part at a time; looks again for the fairest one after each."""
         while not stop.is_set():
             try:
-                worked = self._deliver_one(deliver)
+                pause = self._deliver_one(deliver)
             except SQLAlchemyError as error:
                 _log.error("engine_cannot_read", reason=type(error).__name__)
-                worked = False
-            if not worked:
-                stop.wait(self._poll_seconds)
+                pause = self._poll_seconds
+            if pause:
+                stop.wait(pause)
 
-    def _deliver_one(self, deliver: Deliver) -> bool:
-        """Whether a part was run; the first one on the list may have gone to another worker."""
-        return any(deliver(key) for key in self._parts.claimable(clock.now_us()))
+    def _deliver_one(self, deliver: Deliver) -> float:
+        """Seconds to wait before looking again."""
+        keys = self._parts.claimable(clock.now_us())
+        if any(deliver(key) for key in keys):
+            return 0
+        # All that was there went to other workers: there may be more of it at once.
+        return _CONTENDED_SECONDS if keys else self._poll_seconds

@@ -60,7 +60,9 @@ class FileStore(Protocol):
         """A local path to serve from, None when the store has none or the file is gone."""
 
     def delete(self, key: str) -> None:
-        """@@"""
+        """Remove one file, finished or not; none there is no error. Readers keep what they have
+        open. Raises StorageError.
+        """
 
     def delete_all(self, prefix: str) -> None:
         """Remove every file, finished or not, under the folder `prefix`. Raises StorageError."""

@@ -18,7 +18,7 @@ _SMALLEST_PAGE = 20
 
 
 class Page(NamedTuple):
-    """`lines` NDJSON lines, made from `rows` rows read; `refused` of them failed the second check."""
+    """`lines` NDJSON lines, from `rows` rows read; `refused` of them failed the second check."""
 
     data: bytes
     lines: int

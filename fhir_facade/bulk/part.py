@@ -130,7 +130,7 @@ class Heartbeat:
 
 
 def _fail(parts: BulkParts, store: PartStore, claim: Claim, error: Exception) -> None:
-    """Count the failure; no message of an exception but our own is kept, for it may hold anything."""
+    """Count the failure. Of exceptions not ours only the class is kept: a message may hold PHI."""
     settings = parts.settings
     reason = str(error) if isinstance(error, StorageError) else type(error).__name__
     last = claim.failures + 1 >= settings.max_failures or claim.attempt > settings.max_attempts

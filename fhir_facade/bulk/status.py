@@ -33,7 +33,7 @@ _ENOUGH_TO_MEASURE = 0.02
 def status(
     parts: BulkParts, tenant: str, principal: ExportPrincipal, job_id: str
 ) -> InProgress | Complete | Failed:
-    """How a job stands. Raises NotFound for a job that is not the client's, or has no files left."""
+    """How a job stands. Raises NotFound when it is not the client's, or has no files left."""
     store = JobStore(parts.db)
     job = find_job(store, tenant, principal, job_id)
     if job.state is JobState.FAILED:
