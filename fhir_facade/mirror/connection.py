@@ -1,4 +1,4 @@
-"""The connection that `Database.read` gives, for rooms that hand it on without naming SQLAlchemy."""
+"""The connection that `Database.read` gives, for rooms that may not name SQLAlchemy."""
 
 from sqlalchemy import Connection
 

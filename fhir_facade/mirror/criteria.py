@@ -1,7 +1,7 @@
 """What a search asks of the mirror, after parsing: plain values, no query text, no SQL.
 
-`search` makes these from a query string; `mirror.find` turns them into SQL over the index tables. All criteria
-of a query must hold (AND); the values of one criterion are alternatives (OR).
+`search` makes these from a query string; `mirror.find` turns them into SQL over the index tables.
+All criteria of a query must hold (AND); the values of one criterion are alternatives (OR).
 """
 
 from __future__ import annotations

@@ -1,10 +1,13 @@
-"""The tables of the mirror (SQLAlchemy Core). Alembic migrations in `migrations/` build exactly these.
+"""The tables of the mirror (SQLAlchemy Core). Alembic migrations in `migrations/` build exactly
+these.
 
-Every table carries `tenant`: tenants share a database, never a row. Instants are integer microseconds UTC.
-A validity `[from_revision, to_revision)` is open when `to_revision` is `OPEN`.
+Every table carries `tenant`: tenants share a database, never a row. Instants are integer
+microseconds UTC. A validity `[from_revision, to_revision)` is open when `to_revision` is `OPEN`.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -27,6 +30,10 @@ OPEN = 2**62
 metadata = MetaData()
 BigKey = BigInteger().with_variant(Integer, "sqlite")
 
+# Ids, keys and folded strings are compared byte by byte on both databases: pages are cut by id and
+# prefixes are ranges, which a language's own order would break.
+Word = String().with_variant(String(collation="C"), "postgresql")
+
 
 def _validity() -> list[Column[int]]:
     return [
@@ -38,16 +45,18 @@ def _validity() -> list[Column[int]]:
 tenant_revision = Table(
     "tenant_revision",
     metadata,
-    Column("tenant", String, primary_key=True),
+    Column("tenant", Word, primary_key=True),
     Column("revision", BigInteger, nullable=False),
     Column("instant_us", BigInteger, nullable=False),
+    Column("floor_revision", BigInteger, nullable=False, default=0),
 )
-"""One row a tenant, locked by each publishing transaction."""
+"""One row a tenant, locked by each publishing transaction. Retention has dropped what ended at or
+before `floor_revision`."""
 
 revision_log = Table(
     "revision_log",
     metadata,
-    Column("tenant", String, nullable=False),
+    Column("tenant", Word, nullable=False),
     Column("revision", BigInteger, nullable=False),
     Column("instant_us", BigInteger, nullable=False),
     PrimaryKeyConstraint("tenant", "revision"),
@@ -57,202 +66,233 @@ revision_log = Table(
 record = Table(
     "record",
     metadata,
-    Column("tenant", String, nullable=False),
-    Column("source", String, nullable=False),
-    Column("view", String, nullable=False),
-    Column("key", String, nullable=False),
+    Column("tenant", Word, nullable=False),
+    Column("source", Word, nullable=False),
+    Column("view", Word, nullable=False),
+    Column("key", Word, nullable=False),
     Column("hash", LargeBinary, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("pulled_us", BigInteger, nullable=False),
-    Column("correlation_id", String),
+    Column("correlation_id", Word),
     Column("seen_sweep", BigInteger, nullable=False, default=0),
     Column("missing_sweeps", Integer, nullable=False, default=0),
-    Column("scope", String, nullable=False, default=""),
+    Column("missing_sweep", BigInteger, nullable=False, default=0),
+    Column("scope", Word, nullable=False, default=""),
     PrimaryKeyConstraint("tenant", "source", "view", "key"),
-    Index("ix_record_seen", "tenant", "source", "view", "seen_sweep"),
+    Index("ix_record_seen", "tenant", "source", "view", "seen_sweep", "key"),
 )
-"""Upstream records as received (zlib over the JSON bytes). `scope` is what a sweep covers (a site, a status)."""
+"""Upstream records as received (zlib over the JSON bytes). `scope` is what a sweep covers (a site,
+a status); `missing_sweeps` counts the sweeps in which its by-id read answered 404, `missing_sweep`
+is the last of them."""
 
 record_link = Table(
     "record_link",
     metadata,
-    Column("tenant", String, nullable=False),
-    Column("source", String, nullable=False),
-    Column("view", String, nullable=False),
-    Column("key", String, nullable=False),
-    Column("target_kind", String, nullable=False),
-    Column("target_key", String, nullable=False),
+    Column("tenant", Word, nullable=False),
+    Column("source", Word, nullable=False),
+    Column("view", Word, nullable=False),
+    Column("key", Word, nullable=False),
+    Column("target_kind", Word, nullable=False),
+    Column("target_key", Word, nullable=False),
     PrimaryKeyConstraint("tenant", "source", "view", "key", "target_kind", "target_key"),
     Index("ix_record_link_target", "tenant", "source", "target_kind", "target_key"),
+    sqlite_with_rowid=False,
 )
 """Which subjects a record speaks of: an appointment's own records, the patient a comment names."""
 
 dependency = Table(
     "dependency",
     metadata,
-    Column("tenant", String, nullable=False),
-    Column("source", String, nullable=False),
-    Column("subject_kind", String, nullable=False),
-    Column("subject_key", String, nullable=False),
-    Column("on_kind", String, nullable=False),
-    Column("on_key", String, nullable=False),
+    Column("tenant", Word, nullable=False),
+    Column("source", Word, nullable=False),
+    Column("subject_kind", Word, nullable=False),
+    Column("subject_key", Word, nullable=False),
+    Column("on_kind", Word, nullable=False),
+    Column("on_key", Word, nullable=False),
     PrimaryKeyConstraint("tenant", "source", "subject_kind", "subject_key", "on_kind", "on_key"),
     Index("ix_dependency_on", "tenant", "source", "on_kind", "on_key"),
+    sqlite_with_rowid=False,
 )
 """Subject A was mapped from records of subject B: when B's records change, A is dirty too."""
 
 dirty_subject = Table(
     "dirty_subject",
     metadata,
-    Column("tenant", String, nullable=False),
-    Column("source", String, nullable=False),
-    Column("kind", String, nullable=False),
-    Column("key", String, nullable=False),
+    Column("tenant", Word, nullable=False),
+    Column("source", Word, nullable=False),
+    Column("kind", Word, nullable=False),
+    Column("key", Word, nullable=False),
     Column("mark", BigInteger, nullable=False),
     PrimaryKeyConstraint("tenant", "source", "kind", "key"),
     Index("ix_dirty_mark", "tenant", "source", "mark"),
+    sqlite_with_rowid=False,
 )
-"""Subjects to be mapped again. `mark` changes when a record changes during mapping, so a consumer deletes only what it saw."""
+"""Subjects to be mapped again. `mark` changes when a record changes during mapping, so a consumer
+deletes only what it saw."""
 
 resource_version = Table(
     "resource_version",
     metadata,
     Column("pk", BigKey, primary_key=True, autoincrement=True),
-    Column("tenant", String, nullable=False),
-    Column("type", String, nullable=False),
-    Column("id", String, nullable=False),
+    Column("tenant", Word, nullable=False),
+    Column("type", Word, nullable=False),
+    Column("id", Word, nullable=False),
     Column("version_id", Integer, nullable=False),
     *_validity(),
     Column("last_updated_us", BigInteger, nullable=False),
     Column("deleted", Boolean, nullable=False),
     Column("content_hash", LargeBinary, nullable=False),
     Column("body", LargeBinary),
-    Column("source", String, nullable=False),
-    Column("subject_kind", String, nullable=False),
-    Column("subject_key", String, nullable=False),
+    Column("source", Word, nullable=False),
+    Column("subject_kind", Word, nullable=False),
+    Column("subject_key", Word, nullable=False),
     Column("patients", Text, nullable=False),
     Column("categories", Text, nullable=False),
-    Column("inherits", String),
+    Column("inherits", Word),
     UniqueConstraint("tenant", "type", "id", "to_revision", name="uq_version_validity"),
-    Index("ix_version_number", "tenant", "type", "id", "version_id", unique=True),
     Index("ix_version_from", "tenant", "type", "from_revision"),
     Index("ix_version_subject", "tenant", "source", "subject_kind", "subject_key", "to_revision"),
 )
-"""Finished resources. `body` is the JSON as served (None for a tombstone); `patients` are logical ids and
-`categories` `system|code` tokens, one a line, for the check at output; `inherits` is the target's type for
-inherited classes."""
+"""Finished resources. `body` is the JSON as served (None for a tombstone); `patients` are logical
+ids and `categories` `system|code` tokens, one a line, for the check at output; `inherits` is the
+target's type for inherited classes."""
 
 
-def _index(name: str, *columns: Column[object], lookup: tuple[str, ...]) -> Table:
+def _index(name: str, *columns: Column[Any], lookups: tuple[tuple[str, ...], ...]) -> Table:
+    """One index table: rows lie by version, as they are written and closed; the look-ups cover what
+    a search asks, so it never visits the rows."""
     return Table(
         name,
         metadata,
         Column("version_pk", BigInteger, nullable=False),
-        Column("tenant", String, nullable=False),
-        Column("type", String, nullable=False),
-        Column("param", String, nullable=False),
+        Column("n", Integer, nullable=False),
+        Column("tenant", Word, nullable=False),
+        Column("type", Word, nullable=False),
+        Column("param", Word, nullable=False),
         *columns,
         *_validity(),
-        Index(f"ix_{name}_lookup", "tenant", "type", "param", *lookup, "to_revision"),
-        Index(f"ix_{name}_version", "version_pk"),
+        PrimaryKeyConstraint("version_pk", "n"),
+        *(
+            Index(
+                f"ix_{name}_{lookup[0]}",
+                *("tenant", "type", "param", *lookup),
+                *("to_revision", "from_revision", "version_pk"),
+            )
+            for lookup in lookups
+        ),
+        sqlite_with_rowid=False,
     )
 
 
 index_token = _index(
     "index_token",
-    Column("system", String, nullable=False),
-    Column("code", String, nullable=False),
-    lookup=("code", "system"),
+    Column("system", Word, nullable=False),
+    Column("code", Word, nullable=False),
+    lookups=(("code", "system"),),
 )
+"""`system` and `code` as `extract.token_key` leaves them. `_category` holds what granular scopes
+filter on."""
+
 index_string = _index(
     "index_string",
-    Column("folded", String, nullable=False),
-    Column("exact", String, nullable=False),
-    lookup=("folded",),
+    Column("folded", Word, nullable=False),
+    Column("exact", Text, nullable=False),
+    lookups=(("folded",),),
 )
 index_date = _index(
     "index_date",
     Column("lo_us", BigInteger, nullable=False),
     Column("hi_us", BigInteger, nullable=False),
-    lookup=("lo_us", "hi_us"),
+    lookups=(("lo_us", "hi_us"), ("hi_us", "lo_us")),
 )
 index_reference = _index(
     "index_reference",
-    Column("target_type", String, nullable=False),
-    Column("target_id", String, nullable=False),
-    lookup=("target_id", "target_type"),
+    Column("target_type", Word, nullable=False),
+    Column("target_id", Word, nullable=False),
+    lookups=(("target_id", "target_type"),),
 )
 
 compartment = Table(
     "compartment",
     metadata,
     Column("version_pk", BigInteger, nullable=False),
-    Column("tenant", String, nullable=False),
-    Column("type", String, nullable=False),
-    Column("patient_id", String, nullable=False),
+    Column("tenant", Word, nullable=False),
+    Column("type", Word, nullable=False),
+    Column("patient_id", Word, nullable=False),
     *_validity(),
-    Index("ix_compartment_lookup", "tenant", "type", "patient_id", "to_revision"),
-    Index("ix_compartment_version", "version_pk"),
+    PrimaryKeyConstraint("version_pk", "patient_id"),
+    Index(
+        "ix_compartment_patient",
+        *("tenant", "type", "patient_id", "to_revision", "from_revision", "version_pk"),
+    ),
+    sqlite_with_rowid=False,
 )
-"""Which patients a version belongs to: the reach predicate."""
+"""Which patients a version, or a tombstone, belongs to: the reach predicate."""
 
 group_definition = Table(
     "group_definition",
     metadata,
-    Column("tenant", String, nullable=False),
-    Column("group_id", String, nullable=False),
-    Column("name", String, nullable=False),
-    Column("rule", String, nullable=False),
-    Column("rule_value", String, nullable=False, default=""),
+    Column("tenant", Word, nullable=False),
+    Column("group_id", Word, nullable=False),
+    Column("name", Word, nullable=False),
+    Column("rule", Word, nullable=False),
+    Column("rule_value", Word, nullable=False, default=""),
     Column("members", Text, nullable=False, default=""),
     Column("active", Boolean, nullable=False, default=True),
     PrimaryKeyConstraint("tenant", "group_id"),
 )
-"""`rule`: `listed` (ids in `members`, one a line), `tenant` (all patients) or `site` (`rule_value` is a Location id)."""
+"""`rule`: `listed` (ids in `members`, one a line), `tenant` (all patients) or `site` (`rule_value`
+is a Location id)."""
 
 group_member = Table(
     "group_member",
     metadata,
-    Column("tenant", String, nullable=False),
-    Column("group_id", String, nullable=False),
-    Column("patient_id", String, nullable=False),
+    Column("tenant", Word, nullable=False),
+    Column("group_id", Word, nullable=False),
+    Column("patient_id", Word, nullable=False),
     *_validity(),
     PrimaryKeyConstraint("tenant", "group_id", "patient_id", "from_revision"),
     Index("ix_group_member_patient", "tenant", "patient_id", "group_id", "to_revision"),
+    Index("ix_group_member_from", "tenant", "group_id", "from_revision"),
+    sqlite_with_rowid=False,
 )
 
 quarantine = Table(
     "quarantine",
     metadata,
-    Column("tenant", String, nullable=False),
-    Column("source", String, nullable=False),
-    Column("kind", String, nullable=False),
-    Column("key", String, nullable=False),
-    Column("resource_type", String, nullable=False, default=""),
+    Column("tenant", Word, nullable=False),
+    Column("source", Word, nullable=False),
+    Column("kind", Word, nullable=False),
+    Column("key", Word, nullable=False),
+    Column("resource_type", Word, nullable=False, default=""),
     Column("reason", Text, nullable=False),
     Column("first_us", BigInteger, nullable=False),
     Column("last_us", BigInteger, nullable=False),
     PrimaryKeyConstraint("tenant", "source", "kind", "key", "resource_type"),
+    sqlite_with_rowid=False,
 )
 """What could not be stored or served, with the reason in words that hold no values."""
 
 sync_state = Table(
     "sync_state",
     metadata,
-    Column("tenant", String, nullable=False),
-    Column("source", String, nullable=False),
-    Column("name", String, nullable=False),
+    Column("tenant", Word, nullable=False),
+    Column("source", Word, nullable=False),
+    Column("name", Word, nullable=False),
     Column("value", Text, nullable=False),
     Column("updated_us", BigInteger, nullable=False),
     PrimaryKeyConstraint("tenant", "source", "name"),
+    sqlite_with_rowid=False,
 )
-"""Small facts of a source as JSON text: sweeps, tier cursors, budget windows, the last report, counts of unknown codes."""
+"""Small facts of a source as JSON text: sweeps, tier cursors, budget windows, the last report,
+counts of unknown codes."""
 
 lease = Table(
     "lease",
     metadata,
-    Column("name", String, primary_key=True),
-    Column("owner", String, nullable=False),
+    Column("name", Word, primary_key=True),
+    Column("owner", Word, nullable=False),
     Column("until_us", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 """One holder at a time, by compare-and-set: `sync:{tenant}:{source}`."""

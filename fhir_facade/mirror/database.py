@@ -1,0 +1,147 @@
+"""The mirror's database: SQLite on a local disk, or PostgreSQL in the schema `mirror`.
+
+Every store works inside `read()` or `write()`. On SQLite a read is one snapshot and a write takes
+the writer's lock at its start; on PostgreSQL each statement of a read sees what is committed (rows
+are asked for by revision, so a page is consistent all the same) and a write is READ COMMITTED.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import Pool, QueuePool
+
+from fhir_facade.errors import SettingsError
+
+POSTGRES_SCHEMA = "mirror"
+_POOL_SIZE = 32
+_BUSY_TIMEOUT_MS = 5_000
+_PRAGMAS = (
+    f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}",
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = NORMAL",
+    "PRAGMA mmap_size = 268435456",
+    "PRAGMA cache_size = -8000",
+    "PRAGMA journal_size_limit = 67108864",
+    "PRAGMA temp_store = MEMORY",
+)
+
+_open: weakref.WeakSet[Database] = weakref.WeakSet()
+_inherited: list[Pool] = []
+
+
+class Database:
+    """A pool of connections. Opening one again and again is 15 times slower than keeping it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.dialect = engine.dialect.name
+        """`sqlite` or `postgresql`."""
+        self._reader = engine if self.dialect == "sqlite" else _autocommit(engine)
+        _open.add(self)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection for reading; nothing written on it is kept. Keep the block short: no
+        transaction outlives it."""
+        with self._reader.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction: committed at the end of the block, rolled back when it raises."""
+        with self.engine.connect() as connection:
+            if self.dialect == "sqlite":
+                connection = connection.execution_options(mirror_write=True)
+            with connection.begin():
+                yield connection
+
+    def close(self) -> None:
+        """Close idle connections; the database may be used again afterwards."""
+        self.engine.dispose()
+
+
+def open_database(url: str) -> Database:
+    """Open `sqlite:///path` or `postgresql://…`; the tables are made by `migrate.upgrade`.
+
+    Raises SettingsError when the address is of another kind.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        parsed = None
+    kind = "" if parsed is None else parsed.get_backend_name()
+    if parsed is None or kind not in ("sqlite", "postgresql"):
+        raise SettingsError("FACADE_DATABASE_URL must begin with sqlite:/// or postgresql://.")
+    return Database(_sqlite_engine(parsed) if kind == "sqlite" else _postgres_engine(parsed))
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    if url.database in (None, "", ":memory:"):
+        raise SettingsError("FACADE_DATABASE_URL must name a file: the processes share it.")
+    engine = create_engine(
+        url,
+        poolclass=QueuePool,
+        pool_size=_POOL_SIZE,
+        max_overflow=_POOL_SIZE,
+        pool_use_lifo=True,
+        connect_args={"check_same_thread": False, "timeout": _BUSY_TIMEOUT_MS / 1000},
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:
+        # The driver must not open transactions of its own: `begin` below does.
+        connection.isolation_level = None
+        for pragma in _PRAGMAS:
+            connection.execute(pragma).close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("mirror_write")
+        raw: Any = connection.connection.dbapi_connection
+        raw.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _postgres_engine(url: URL) -> Engine:
+    engine = create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        pool_size=_POOL_SIZE,
+        max_overflow=_POOL_SIZE,
+        pool_use_lifo=True,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        isolation_level="READ COMMITTED",
+    )
+
+    @event.listens_for(engine, "connect", insert=True)
+    def prepare(connection: Any, _record: object) -> None:
+        before = connection.autocommit
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET search_path TO {POSTGRES_SCHEMA}")
+        connection.autocommit = before
+
+    return engine
+
+
+def _autocommit(engine: Engine) -> Engine:
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
+def _forget_in_child() -> None:
+    """After a fork: the child opens its own connections and never touches, nor closes, the
+    parent's."""
+    for database in list(_open):
+        _inherited.append(database.engine.pool)
+        database.engine.dispose(close=False)
+
+
+os.register_at_fork(after_in_child=_forget_in_child)

@@ -1,0 +1,34 @@
+"""Both databases: a test that takes `database_url` runs on SQLite and on PostgreSQL.
+
+Use it by naming the fixtures in a conftest: `from tests.support.databases import database_url`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fhir_facade.mirror import migrate
+from fhir_facade.mirror.database import Database, open_database
+from tests.support.postgres import fresh_postgres_url
+
+BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+
+
+@pytest.fixture(params=BOTH)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/mirror.sqlite"
+    return fresh_postgres_url()
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """The mirror's database, migrated and open."""
+    migrate.upgrade(database_url)
+    opened = open_database(database_url)
+    yield opened
+    opened.close()
