@@ -48,26 +48,26 @@ def covers_file(principal: ExportPrincipal, job: Job, file: ExportFile) -> bool:
 
 
 def _covers_type(current: Reach, made_under: Reach, resource_type: str) -> bool:
-    """Each grant the file was made under is matched by one at least as wide."""
-    now = current.grants_for(resource_type, "r")
-    then = made_under.grants_for(resource_type, "r")
-    inherited = made_under.classes.get(resource_type) is ReachClass.INHERITED
-    if not now:
-        return False
-    if inherited:
-        # The rows follow the grants of their targets' types: all of those must still be there.
-        targets = (g for g in made_under.grants if g.type not in ("*", resource_type))
-        if not all(any(_as_wide(mine, g) for mine in current.grants) for g in targets):
-            return False
-    return all(any(_as_wide(mine, grant, resource_type) for mine in now) for grant in then)
+    """Each grant the file was made under is matched by one at least as wide.
+
+    Rows of an inherited type follow the grants of their targets, so those must still be there too.
+    """
+    names = [resource_type]
+    if made_under.classes.get(resource_type) is ReachClass.INHERITED:
+        classes = made_under.classes.items()
+        names += [name for name, kind in classes if kind is not ReachClass.INHERITED]
+    return current.allows_type(resource_type, "r") and all(
+        any(_as_wide(mine, then) for mine in current.grants_for(name, "r"))
+        for name in names
+        for then in made_under.grants_for(name, "r")
+    )
 
 
-def _as_wide(mine: Grant, other: Grant, resource_type: str | None = None) -> bool:
-    same_type = mine.type in ("*", other.type) or mine.type == resource_type
+def _as_wide(mine: Grant, other: Grant) -> bool:
     filters = not mine.categories or (
         bool(other.categories) and set(other.categories) <= set(mine.categories)
     )
-    return same_type and filters and _holds(mine.patients, other.patients)
+    return filters and _holds(mine.patients, other.patients)
 
 
 def _holds(mine: PatientSet, other: PatientSet) -> bool:

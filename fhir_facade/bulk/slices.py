@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Select, func, select
 
 from fhir_facade.bulk.model import PartKind, PlannedPart
 from fhir_facade.mirror.database import Database
@@ -27,7 +27,7 @@ def slices_of(
             of_slice = of_slice.where(version.c.id >= lower)
         with db.read() as conn:
             cut = of_slice.order_by(version.c.id).offset(size).limit(1)
-            upper = _id(conn.execute(cut).first())
+            upper = conn.execute(cut).scalar_one_or_none()
             rows = size
             if upper is None:
                 count = select(func.count()).select_from(of_slice.subquery())
@@ -39,7 +39,7 @@ def slices_of(
         lower = upper
 
 
-def _valid(tenant: str, resource_type: str, revision: int) -> Select[tuple[str]]:
+def _valid(tenant: str, resource_type: str, revision: int) -> Select[str]:
     return select(version.c.id).where(
         version.c.tenant == tenant,
         version.c.type == resource_type,
@@ -47,7 +47,3 @@ def _valid(tenant: str, resource_type: str, revision: int) -> Select[tuple[str]]
         version.c.to_revision > revision,
         ~version.c.deleted,
     )
-
-
-def _id(row: Row[tuple[str]] | None) -> str | None:
-    return None if row is None else row[0]
