@@ -57,7 +57,7 @@ def deep_check(resource: FHIRResource) -> list[Problem]:
     else:
         found = dict.fromkeys(_shape_problems(resource, type_name))
     places = {problem.expression for problem in found}
-    for problem in _model_problems(resource, type_name):
+    for problem in model_problems(resource, type_name):
         if problem.expression not in places:
             found[problem] = None
     if not found:
@@ -65,7 +65,8 @@ def deep_check(resource: FHIRResource) -> list[Problem]:
     return list(found)
 
 
-def _model_problems(resource: FHIRResource, type_name: str) -> Iterator[Problem]:
+def model_problems(resource: FHIRResource, type_name: str) -> Iterator[Problem]:
+    """What fhir.resources alone says of a resource of an R4B type."""
     from pydantic import ValidationError
 
     with warnings.catch_warnings():
