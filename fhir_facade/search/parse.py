@@ -20,11 +20,11 @@ from fhir_facade.mirror.criteria import (
 )
 from fhir_facade.resources.definition import ResourceDefinition, SearchParameter
 from fhir_facade.search import result_parameters
-from fhir_facade.search.query import Pair, SearchContext, SearchQuery
+from fhir_facade.search.query import Pair, SearchContext, SearchQuery, Shape
 from fhir_facade.search.result_parameters import ResultParameters
 from fhir_facade.search.values.date import date_criterion
 from fhir_facade.search.values.reference import reference_criterion
-from fhir_facade.search.values.string import string_criterion, uri_criterion
+from fhir_facade.search.values.string import string_criterion
 from fhir_facade.search.values.text import (
     UnknownParameter,
     alternatives,
@@ -32,7 +32,7 @@ from fhir_facade.search.values.text import (
     unescape,
     unsupported_modifier,
 )
-from fhir_facade.search.values.token import token_criterion
+from fhir_facade.search.values.token import token_criterion, uri_criterion
 
 NEGOTIATED = frozenset({"_format", "_pretty"})
 """Parameters about the form of the answer, read by the caller."""
@@ -106,6 +106,26 @@ def parse(
         used=tuple(used),
         ignored=tuple(dict.fromkeys(ignored)),
     )
+
+
+def parse_shape(
+    definition: ResourceDefinition, pairs: Iterable[Pair], context: SearchContext
+) -> Shape:
+    """The parameters of a read: `_summary` and `_elements`, nothing else but those about the form.
+
+    Raises as `parse` does.
+    """
+    results = ResultParameters(definition, context)
+    for name, value in pairs:
+        if name in ("_summary", "_elements") and value != "count":
+            results.take(name, "", value)
+        elif name not in NEGOTIATED and not context.lenient:
+            raise UnknownParameter(
+                f"The parameter '{_showable(name)}' does not apply to a read.",
+                diagnostics="A read takes _elements, _summary (not count), _format and _pretty.",
+                expression=(_showable(name),),
+            )
+    return Shape(results.summary, results.elements)
 
 
 def _has_control(text: str) -> bool:
@@ -183,5 +203,5 @@ def _id_criterion(value: str) -> IdCriterion | NothingCriterion:
 def _missing_criterion(parameter: SearchParameter, value: str) -> MissingCriterion:
     if value not in ("true", "false"):
         raise malformed(f"{parameter.name}:missing", "true or false")
-    kind = "string" if parameter.type == "uri" else parameter.type
+    kind = "token" if parameter.type == "uri" else parameter.type
     return MissingCriterion(parameter.name, kind, missing=value == "true")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from fhir_facade.mirror.criteria import Criterion
@@ -44,6 +44,13 @@ class Include:
     param: str
     targets: tuple[str, ...]
     reverse: bool
+
+
+class Shape(NamedTuple):
+    """Which parts of a resource a read asks for: `_summary` and `_elements`."""
+
+    summary: Summary = "false"
+    elements: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

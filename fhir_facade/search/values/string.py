@@ -30,13 +30,6 @@ def string_criterion(name: str, modifier: str, value: str) -> StringCriterion:
     )
 
 
-def uri_criterion(name: str, modifier: str, value: str) -> StringCriterion:
-    """The criterion of one uri parameter: equal character for character (R4 search.html#uri)."""
-    if modifier:
-        raise unsupported_modifier(name, modifier, ":missing")
-    return StringCriterion(name, "exact", alternatives(name, value, _exact))
-
-
 def _exact(name: str, text: str) -> str:
     return unescape(text)
 

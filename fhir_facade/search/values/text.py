@@ -54,7 +54,7 @@ def split_unescaped(text: str, separator: str) -> list[str]:
 
 
 def unescape(text: str) -> str:
-    """Resolve escaped commas, bars, dollars and backslashes; any other backslash stands for itself."""
+    """Resolve escaped commas, bars, dollars and backslashes; other backslashes stay."""
     if "\\" not in text:
         return text
     result: list[str] = []

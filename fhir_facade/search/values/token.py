@@ -19,6 +19,17 @@ def token_criterion(name: str, modifier: str, value: str) -> TokenCriterion:
     return TokenCriterion(name, alternatives(name, value, _token), negated=modifier == "not")
 
 
+def uri_criterion(name: str, modifier: str, value: str) -> TokenCriterion:
+    """The criterion of one uri parameter: equal character for character (R4 search.html#uri)."""
+    if modifier:
+        raise unsupported_modifier(name, modifier, ":missing")
+    return TokenCriterion(name, alternatives(name, value, _uri))
+
+
+def _uri(name: str, text: str) -> TokenValue:
+    return TokenValue(None, unescape(text))
+
+
 def _token(name: str, text: str) -> TokenValue:
     parts = [unescape(part) for part in split_unescaped(text, "|")]
     if len(parts) == 1:

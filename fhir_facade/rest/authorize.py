@@ -1,0 +1,128 @@
+"""From the bearer token to what it may reach, and the order of checks (design section 4)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable
+
+from flask import g, request
+
+from fhir_facade.errors import Forbidden, LoginRequired, NotFound, TypeNotServed
+from fhir_facade.fhir.r4_types import is_r4_type
+from fhir_facade.policy import Letter, Reach, compile_reach, covers_type
+from fhir_facade.resources.definition import ResourceDefinition
+from fhir_facade.rest.accesses import Access
+from fhir_facade.rest.correlation import correlation_id
+from fhir_facade.rest.parts import RestParts, TenantParts
+from smart_auth.verify import InvalidToken, VerifiedToken
+
+_BEARER = re.compile(r"bearer +([A-Za-z0-9\-._~+/]+=*)", re.IGNORECASE | re.ASCII)
+_MAX_REACHES = 4096
+
+
+class Authorizer:
+    """Knows the tenants and verifies tokens. Compiled reaches are remembered by the facts they are
+    made of; they decide nothing that another process could decide otherwise.
+    """
+
+    def __init__(self, parts: RestParts) -> None:
+        self._parts = parts
+        self._reaches: dict[Hashable, Reach] = {}
+
+    def tenant(self, slug: str) -> TenantParts:
+        """The tenant of a path. Raises NotFound."""
+        correlation_id()
+        tenant = self._parts.tenants.get(slug)
+        if tenant is None:
+            raise NotFound("There is no FHIR server at this path.")
+        g.tenant = tenant
+        return tenant
+
+    def access(self, slug: str, interaction: str) -> Access:
+        """The authorized request. Raises NotFound for the tenant, LoginRequired for the token."""
+        tenant = self.tenant(slug)
+        header = request.environ.get("HTTP_AUTHORIZATION")
+        if header is None:
+            _challenge(tenant)
+            raise LoginRequired(
+                "A token is needed.", diagnostics="Send 'Authorization: Bearer <access token>'."
+            )
+        match = _BEARER.fullmatch(header.strip())
+        if match is None:
+            _challenge(tenant, error="invalid_request")
+            raise LoginRequired(
+                "The Authorization header is not a bearer token.",
+                diagnostics="Send 'Authorization: Bearer <access token>'.",
+            )
+        try:
+            token = self._parts.auth.verify(slug, match[1])
+        except InvalidToken as refusal:
+            g.refusal = refusal.reason
+            _challenge(tenant, error="invalid_token", error_description=refusal.reason)
+            raise LoginRequired(
+                f"The token is not valid: {refusal.reason}.",
+                diagnostics="Get a new token from the token endpoint.",
+            ) from None
+        access = Access(tenant, token, self._reach(tenant, token), interaction)
+        g.access = access
+        return access
+
+    def _reach(self, tenant: TenantParts, token: VerifiedToken) -> Reach:
+        key = (
+            tenant.slug,
+            token.kind,
+            token.scopes,
+            token.patient,
+            token.fhir_user,
+            token.user_whole_tenant,
+            token.user_patients,
+            token.client_whole_tenant,
+            token.client_groups,
+        )
+        reach = self._reaches.get(key)
+        if reach is None:
+            if len(self._reaches) >= _MAX_REACHES:
+                self._reaches.clear()
+            reach = self._reaches[key] = compile_reach(token, tenant.registry)
+        return reach
+
+
+def served_type(access: Access, name: str, letter: Letter) -> ResourceDefinition:
+    """The definition of a type that is served and in scope.
+
+    Raises TypeNotServed for a name that is no R4 type, Forbidden for a type outside the scopes,
+    TypeNotServed for one inside them that this server does not have; in this order.
+    """
+    definition = access.tenant.registry.get(name)
+    if definition is None and not is_r4_type(name):
+        raise TypeNotServed(
+            "This is not a resource type of FHIR R4.",
+            diagnostics="Names of types are written as in the specification, such as 'Patient'.",
+        )
+    access.type = name
+    if definition is not None and access.reach.allows_type(name, letter):
+        return definition
+    if definition is not None or not covers_type(access.reach, name, letter):
+        raise refusal(access, name, letter)
+    raise TypeNotServed(
+        f"{name} is not served here.",
+        diagnostics="The CapabilityStatement at [base]/metadata lists the types that are.",
+    )
+
+
+def refusal(access: Access, name: str, letter: Letter) -> Forbidden:
+    """The error for a type outside the token's scopes, with the challenge that names the scope."""
+    token = access.token
+    level = "system" if token.kind == "backend" else "patient" if token.patient else "user"
+    scope = f"{level}/{name}.{letter}"
+    _challenge(access.tenant, error="insufficient_scope", scope=scope)
+    return Forbidden(
+        f"The token's scopes do not cover this interaction on {name}.",
+        diagnostics=f"Ask for the scope {scope}.",
+    )
+
+
+def _challenge(tenant: TenantParts, **attributes: str) -> None:
+    """Set WWW-Authenticate for the answer (RFC 6750 section 3)."""
+    pairs = {"realm": tenant.base, **attributes}
+    g.challenge = "Bearer " + ", ".join(f'{name}="{value}"' for name, value in pairs.items())

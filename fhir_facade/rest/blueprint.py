@@ -1,0 +1,70 @@
+"""The route table: every path of the FHIR base reads from top to bottom here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import Blueprint, Response
+from werkzeug.exceptions import HTTPException
+
+from fhir_facade.errors import FacadeError
+from fhir_facade.rest.authorize import Authorizer
+from fhir_facade.rest.errors import ErrorHandlers
+from fhir_facade.rest.export import ExportViews
+from fhir_facade.rest.health import HealthViews
+from fhir_facade.rest.metadata import MetadataViews
+from fhir_facade.rest.parts import RestParts
+from fhir_facade.rest.read import ReadViews
+from fhir_facade.rest.search import SearchViews
+
+
+def create_blueprint(parts: RestParts) -> Blueprint:
+    """The FHIR routes of every tenant, to be registered at `/fhir/<tenant>`.
+
+    It also answers, for the whole app, the paths under `/fhir/` that no route takes.
+    """
+    blueprint = Blueprint("rest", __name__)
+    authorizer = Authorizer(parts)
+    reads = ReadViews(parts, authorizer)
+    searches = SearchViews(parts, authorizer)
+    exports = ExportViews(parts, authorizer)
+    metadata = MetadataViews(parts, authorizer)
+
+    def route(path: str, view: Callable[..., Response], *methods: str) -> None:
+        name = f"{path} {' '.join(methods)}".replace(".", "_")
+        blueprint.add_url_rule(
+            path,
+            endpoint=name,
+            view_func=view,
+            methods=methods,
+            provide_automatic_options=False,
+            strict_slashes=False,
+            merge_slashes=False,
+        )
+
+    route("/metadata", metadata.metadata, "GET")
+    route("/Group/<group_id>/$export", exports.kickoff_group, "GET", "POST")
+    route("/bulkstatus/<job>", exports.status, "GET")
+    route("/bulkstatus/<job>", exports.cancel, "DELETE")
+    route("/bulkfiles/<job>/<name>", exports.file, "GET")
+    route("/<resource_type>", searches.by_get, "GET")
+    route("/<resource_type>/_search", searches.by_post, "POST")
+    route("/<resource_type>/<resource_id>", reads.read, "GET")
+    route("/<resource_type>/<resource_id>/_history/<version>", reads.vread, "GET")
+
+    handlers = ErrorHandlers(parts)
+    blueprint.register_error_handler(FacadeError, handlers.facade_error)
+    blueprint.register_error_handler(HTTPException, handlers.http_error)
+    blueprint.register_error_handler(Exception, handlers.unexpected)
+    blueprint.app_errorhandler(404)(handlers.no_route)
+    blueprint.app_errorhandler(405)(handlers.wrong_method)
+    return blueprint
+
+
+def create_root_blueprint(parts: RestParts) -> Blueprint:
+    """`/healthz` and `/readyz`, at the root of the app."""
+    blueprint = Blueprint("health", __name__)
+    views = HealthViews(parts)
+    blueprint.add_url_rule("/healthz", "healthz", views.alive)
+    blueprint.add_url_rule("/readyz", "readyz", views.ready)
+    return blueprint

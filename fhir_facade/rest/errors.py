@@ -1,0 +1,125 @@
+"""Domain errors to HTTP answers: the only place that knows both (design section 4 "Errors")."""
+
+from __future__ import annotations
+
+import traceback
+
+from flask import Response, g, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
+
+from fhir_facade import errors
+from fhir_facade.fhir.outcome import outcome
+from fhir_facade.fhir.r4_types import is_r4_type
+from fhir_facade.rest.accesses import record_failure
+from fhir_facade.rest.correlation import correlation_id
+from fhir_facade.rest.parts import RestParts
+from fhir_facade.rest.respond import Header, preflight, respond_json
+from fhir_facade.telemetry import log
+
+ROOT = "/fhir/"
+
+_STATUS: tuple[tuple[type[errors.FacadeError], int], ...] = (
+    (errors.LoginRequired, 401),
+    (errors.Forbidden, 403),
+    (errors.Gone, 410),
+    (errors.NotFound, 404),
+    (errors.TypeNotServed, 404),
+    (errors.MethodNotAllowed, 405),
+    (errors.NotAcceptable, 406),
+    (errors.UnsupportedMediaType, 415),
+    (errors.Conflict, 409),
+    (errors.TooCostly, 413),
+    (errors.Throttled, 429),
+    (errors.InvalidRequest, 400),
+)
+
+
+def status_of(error: errors.FacadeError) -> int:
+    """The HTTP status of a domain error."""
+    if isinstance(error, errors.UpstreamFault):
+        return error.status
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+
+
+def failure(error: errors.FacadeError) -> Response:
+    """The OperationOutcome answer of a domain error."""
+    status = status_of(error)
+    body = outcome(
+        error.severity,
+        error.issue,
+        error.text,
+        error.diagnostics,
+        error.expression,
+        correlation_id(),
+    )
+    return respond_json(body, status, "application/fhir+json", *_headers(error, status))
+
+
+def _headers(error: errors.FacadeError, status: int) -> tuple[Header, ...]:
+    if isinstance(error, errors.Throttled | errors.UpstreamFault):
+        return (("Retry-After", str(error.retry_after)),)
+    if isinstance(error, errors.MethodNotAllowed):
+        return (("Allow", ", ".join(error.allowed)),)
+    if status in (401, 403):
+        return (("WWW-Authenticate", g.get("challenge") or "Bearer"),)
+    return ()
+
+
+class ErrorHandlers:
+    """Turns whatever goes wrong into an OperationOutcome, and writes the audit row of it."""
+
+    def __init__(self, parts: RestParts) -> None:
+        self._parts = parts
+
+    def facade_error(self, error: errors.FacadeError) -> Response:
+        """A domain error raised by a view."""
+        response = failure(error)
+        record_failure(self._parts, response.status_code, error.issue)
+        return response
+
+    def http_error(self, error: HTTPException) -> Response:
+        """What Flask or Werkzeug raise inside a view (a body cut short, too large, …)."""
+        if isinstance(error, RequestEntityTooLarge):
+            return self.facade_error(errors.TooCostly("The body is too large."))
+        if error.code is not None and 400 <= error.code < 500:
+            return self.facade_error(errors.InvalidRequest("The request is not well formed."))
+        return self.unexpected(error)
+
+    def unexpected(self, error: Exception) -> Response:
+        """A bug or a fault of our own: 500, with its place in the log and nothing of its text."""
+        frames = traceback.extract_tb(error.__traceback__)
+        place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "unknown"
+        log("rest").error("request.failed", error=type(error).__name__, place=place)
+        text = "The server could not answer this request."
+        advice = "Try again; if it stays, tell the operator the correlation id."
+        return self.facade_error(errors.FacadeError(text, diagnostics=advice))
+
+    def no_route(self, error: NotFound) -> Response | NotFound:
+        """No path like it. Outside the FHIR bases others answer."""
+        if not request.path.startswith(ROOT):
+            return error
+        if request.method == "OPTIONS":
+            return preflight(("OPTIONS",))
+        return failure(
+            errors.TypeNotServed(
+                "There is nothing at this path.",
+                diagnostics="The CapabilityStatement at [base]/metadata lists what is served.",
+            )
+        )
+
+    def wrong_method(self, error: MethodNotAllowed) -> Response | MethodNotAllowed:
+        """The path exists, the method does not."""
+        if not request.path.startswith(ROOT):
+            return error
+        allowed = tuple(sorted({*(error.valid_methods or ()), "OPTIONS"}))
+        if request.method == "OPTIONS":
+            return preflight(allowed)
+        if _is_foreign_type(request.path):
+            return failure(errors.TypeNotServed("This is not a resource type of FHIR R4."))
+        return failure(errors.MethodNotAllowed(f"{request.method} is not supported here.", allowed))
+
+
+def _is_foreign_type(path: str) -> bool:
+    """Whether a path under a base looks like a type's and names none of R4."""
+    name = path.removeprefix(ROOT).partition("/")[2].partition("/")[0]
+    return name[:1].isupper() and not is_r4_type(name)

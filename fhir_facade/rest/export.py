@@ -1,0 +1,158 @@
+"""Bulk Data: kick-off, status, files, cancel (https://hl7.org/fhir/uv/bulkdata/STU2/export.html).
+
+Thin: what an export is, `fhir_facade.bulk` knows.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+from flask import Response, request, send_file
+
+from fhir_facade.bulk.download import served_file
+from fhir_facade.bulk.kickoff import kickoff
+from fhir_facade.bulk.model import Complete, ExportPrincipal, Failed, KickoffRequest
+from fhir_facade.bulk.parameters import from_body
+from fhir_facade.bulk.status import cancel, status
+from fhir_facade.errors import InvalidRequest, UnsupportedMediaType
+from fhir_facade.fhir import FHIRResource, json
+from fhir_facade.fhir.outcome import outcome
+from fhir_facade.rest.accesses import Access, record_durably
+from fhir_facade.rest.authorize import Authorizer
+from fhir_facade.rest.correlation import correlation_id
+from fhir_facade.rest.negotiate import is_json
+from fhir_facade.rest.parts import RestParts
+from fhir_facade.rest.respond import FHIR_JSON, JSON, decorate, http_date, respond_json
+from fhir_facade.search.parse import read_pairs
+from fhir_facade.search.query import Pair
+
+
+class ExportViews:
+    """The routes of exports."""
+
+    def __init__(self, parts: RestParts, authorizer: Authorizer) -> None:
+        self._parts = parts
+        self._authorizer = authorizer
+
+    def kickoff_group(self, tenant: str, group_id: str) -> Response:
+        """`GET` or `POST [base]/Group/{id}/$export`."""
+        access = self._authorizer.access(tenant, "export")
+        access.type, access.resource_id = "Group", group_id
+        query = read_pairs(_raw_query())
+        params = [*query, *_body_params()] if request.method == "POST" else query
+        accepted = kickoff(
+            self._parts.bulk,
+            tenant,
+            _principal(access),
+            KickoffRequest(
+                level="Group",
+                group_id=group_id,
+                params=params,
+                url=_kickoff_url(access, group_id),
+                accept=request.headers.get("Accept"),
+                prefer=request.headers.get("Prefer"),
+            ),
+        )
+        record_durably(self._parts, access, 202)
+        body = _notice(f'The export was accepted. Its status is at "{accepted.status_url}".')
+        location = ("Content-Location", accepted.status_url)
+        return respond_json(body, 202, FHIR_JSON, location)
+
+    def status(self, tenant: str, job: str) -> Response:
+        """`GET [base]/bulkstatus/{job}`."""
+        access = self._authorizer.access(tenant, "export-status")
+        found = status(self._parts.bulk, tenant, _principal(access), job)
+        if isinstance(found, Complete):
+            expires = ("Expires", http_date(found.expires_us))
+            return respond_json(found.manifest, 200, JSON, expires)
+        if isinstance(found, Failed):
+            body = outcome(
+                "error", "exception", found.text, found.diagnostics, (), correlation_id()
+            )
+            return respond_json(body, 500)
+        return respond_json(
+            _notice(f"The export is being prepared: {found.progress}."),
+            202,
+            FHIR_JSON,
+            ("X-Progress", found.progress),
+            ("Retry-After", str(found.retry_after)),
+        )
+
+    def cancel(self, tenant: str, job: str) -> Response:
+        """`DELETE [base]/bulkstatus/{job}`."""
+        access = self._authorizer.access(tenant, "export-cancel")
+        text = cancel(self._parts.bulk, tenant, _principal(access), job)
+        record_durably(self._parts, access, 202)
+        return respond_json(_notice(text), 202)
+
+    def file(self, tenant: str, job: str, name: str) -> Response:
+        """`GET [base]/bulkfiles/{job}/{name}`: the finished file, by ranges if asked."""
+        access = self._authorizer.access(tenant, "export-file")
+        headers = request.headers
+        found = served_file(
+            self._parts.bulk,
+            tenant,
+            _principal(access),
+            job,
+            name,
+            gzip="Range" not in headers and request.accept_encodings["gzip"] > 0,
+        )
+        access.resource_id = name
+        response = send_file(
+            found.path,
+            mimetype=found.media_type,
+            as_attachment=True,
+            download_name=name,
+            conditional=True,
+            etag=found.etag,
+            last_modified=datetime.fromtimestamp(found.modified_us / 1_000_000, UTC),
+        )
+        if found.encoding is not None:
+            response.headers["Content-Encoding"] = found.encoding
+        record_durably(self._parts, access, response.status_code)
+        decorate(response)
+        response.headers["Vary"] = "Accept-Encoding, Authorization"
+        return response
+
+
+def _principal(access: Access) -> ExportPrincipal:
+    return ExportPrincipal(access.token.client_id, access.reach)
+
+
+def _raw_query() -> bytes:
+    query: str = request.environ.get("QUERY_STRING", "")
+    return query.encode("latin-1")
+
+
+def _kickoff_url(access: Access, group_id: str) -> str:
+    """The kick-off as the client should see it in the manifest."""
+    url = f"{access.tenant.base}/Group/{quote(group_id, safe='')}/$export"
+    query = _raw_query().decode("ascii", "replace")
+    return f"{url}?{query}" if query else url
+
+
+def _body_params() -> list[Pair]:
+    """The Parameters resource of a POST, as pairs; no body is no parameters.
+
+    Raises UnsupportedMediaType for anything but JSON, InvalidRequest for what is no Parameters.
+    """
+    body = request.get_data(cache=False)
+    if not body:
+        return []
+    if not is_json(request.headers.get("Content-Type", "")):
+        raise UnsupportedMediaType(
+            "The body of a kick-off is a Parameters resource.",
+            diagnostics=f"Send Content-Type: {FHIR_JSON}.",
+        )
+    try:
+        resource = json.loads(body)
+    except json.InvalidJSON:
+        raise InvalidRequest("The body is not JSON.") from None
+    if not isinstance(resource, dict):
+        raise InvalidRequest("The body is not a Parameters resource.")
+    return from_body(resource)
+
+
+def _notice(diagnostics: str) -> FHIRResource:
+    return outcome("information", "processing", diagnostics)

@@ -1,0 +1,104 @@
+"""Which JSON the client reads: `_format` before Accept (R4 http.html#mime-type)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from fhir_facade.errors import InvalidRequest, NotAcceptable
+from fhir_facade.rest.respond import FHIR_JSON, JSON
+from fhir_facade.search.query import Pair
+
+_OFFERED = {
+    FHIR_JSON: FHIR_JSON,
+    "application/json+fhir": FHIR_JSON,
+    JSON: JSON,
+    "text/json": JSON,
+    "application/*": FHIR_JSON,
+    "*/*": FHIR_JSON,
+}
+_FORMATS = {
+    "json": FHIR_JSON,
+    FHIR_JSON: FHIR_JSON,
+    "application/fhir json": FHIR_JSON,  # a plus sign that was not percent-encoded
+    JSON: JSON,
+    "text/json": JSON,
+}
+_SPECIFIC = {"*/*": 0, "application/*": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The media type of the answer, and whether it is indented."""
+
+    media_type: str = FHIR_JSON
+    pretty: bool = False
+
+
+def negotiate(accept: str | None, pairs: Sequence[Pair] = ()) -> Form:
+    """The form of the answer.
+
+    Raises NotAcceptable when the client accepts no JSON, InvalidRequest for a malformed `_pretty`.
+    """
+    given = dict(pairs)
+    pretty = given.get("_pretty", "false")
+    if pretty not in ("true", "false"):
+        raise InvalidRequest("'_pretty' must be true or false.", expression=("_pretty",))
+    if (wanted := given.get("_format")) is not None:
+        media_type = _FORMATS.get(_essence(wanted)) if _is_r4(wanted) else None
+        if media_type is None:
+            raise _no_json("_format")
+    else:
+        media_type = _accepted(accept) if accept else FHIR_JSON
+        if media_type is None:
+            raise _no_json("Accept")
+    return Form(media_type, pretty == "true")
+
+
+def is_json(content_type: str) -> bool:
+    """Whether a request's body is declared as JSON we read."""
+    return _essence(content_type) in (FHIR_JSON, JSON)
+
+
+@lru_cache(maxsize=512)
+def _accepted(accept: str) -> str | None:
+    """The media type to answer with; None when no JSON is acceptable (RFC 9110 section 12.5.1)."""
+    best: tuple[float, int] = (0.0, 0)
+    chosen: str | None = None
+    for item in accept[:4096].split(","):
+        essence = _essence(item)
+        quality = _quality(item)
+        rank = (quality, _SPECIFIC.get(essence, 2))
+        if essence in _OFFERED and quality > 0 and _is_r4(item) and rank > best:
+            best, chosen = rank, _OFFERED[essence]
+    return chosen
+
+
+def _essence(item: str) -> str:
+    return item.partition(";")[0].strip().lower()
+
+
+def _parameters(item: str) -> dict[str, str]:
+    parts = (part.partition("=") for part in item.split(";")[1:])
+    return {name.strip().lower(): value.strip().strip('"') for name, _, value in parts}
+
+
+def _quality(item: str) -> float:
+    try:
+        return float(_parameters(item).get("q", "1"))
+    except ValueError:
+        return 0.0
+
+
+def _is_r4(item: str) -> bool:
+    version = _parameters(item).get("fhirversion", "4.0")
+    return version == "4.0" or version.startswith("4.0.")
+
+
+def _no_json(where: str) -> NotAcceptable:
+    return NotAcceptable(
+        f"'{where}' admits no format this server writes.",
+        diagnostics=f"Ask for {FHIR_JSON} (FHIR 4.0) or {JSON}; XML and RDF are not served.",
+        expression=(where,),
+    )

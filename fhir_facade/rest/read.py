@@ -1,0 +1,155 @@
+"""read, vread and instance history (R4 http.html#read)."""
+
+from __future__ import annotations
+
+from email.utils import parsedate_to_datetime
+
+from flask import Response, request
+
+from fhir_facade.errors import Gone, NotFound
+from fhir_facade.fhir import json
+from fhir_facade.fhir.ids import is_id
+from fhir_facade.mirror import find, versions
+from fhir_facade.mirror.connection import Connection
+from fhir_facade.mirror.versions import Row
+from fhir_facade.resources.definition import ResourceDefinition
+from fhir_facade.rest import conformance
+from fhir_facade.rest.accesses import Access, record
+from fhir_facade.rest.authorize import Authorizer, served_type
+from fhir_facade.rest.negotiate import Form, negotiate
+from fhir_facade.rest.parts import RestParts
+from fhir_facade.rest.prefer import search_context
+from fhir_facade.rest.respond import Header, http_date, respond
+from fhir_facade.search.parse import parse_shape, read_pairs
+from fhir_facade.search.query import Shape
+from fhir_facade.search.subset import subset
+
+_PLAIN = Form()
+_WHOLE = Shape()
+
+
+class ReadViews:
+    """The routes of one instance."""
+
+    def __init__(self, parts: RestParts, authorizer: Authorizer) -> None:
+        self._parts = parts
+        self._authorizer = authorizer
+
+    def read(self, tenant: str, resource_type: str, resource_id: str) -> Response:
+        """`GET [base]/Type/id`."""
+        access = self._authorizer.access(tenant, "read")
+        definition = served_type(access, resource_type, "r")
+        access.resource_id = _checked_id(resource_id)
+        form, shape = self._form(access, definition)
+        if not definition.stored:
+            row = conformance.read(access.tenant, resource_type, resource_id)
+        else:
+            with self._parts.database.read() as conn:
+                row = self._current(conn, access, resource_type, resource_id)
+        if row is None:
+            raise _not_found()
+        if row.deleted:
+            raise _gone()
+        return self._answer(access, row, form, shape)
+
+    def vread(self, tenant: str, resource_type: str, resource_id: str, version: str) -> Response:
+        """`GET [base]/Type/id/_history/version`: judged on the current version and on the one asked
+        for.
+        """
+        access = self._authorizer.access(tenant, "vread")
+        definition = served_type(access, resource_type, "r")
+        access.resource_id = _checked_id(resource_id)
+        form, shape = self._form(access, definition)
+        number = (
+            int(version) if version.isascii() and version.isdigit() and len(version) < 10 else 0
+        )
+        if not definition.stored:
+            row = (
+                conformance.read(access.tenant, resource_type, resource_id) if number == 1 else None
+            )
+        else:
+            with self._parts.database.read() as conn:
+                row = self._version(conn, access, resource_type, resource_id, number)
+        if row is None:
+            raise _not_found()
+        if row.deleted:
+            raise _gone()
+        return self._answer(access, row, form, shape)
+
+    def _current(
+        self, conn: Connection, access: Access, resource_type: str, resource_id: str
+    ) -> Row | None:
+        """The version that is valid now, a tombstone too, when the principal reaches it."""
+        row = versions.read(conn, access.tenant.slug, resource_type, resource_id)
+        if row is None:
+            return None
+        admitted = find.admitted(conn, access.tenant.slug, access.reach, None, [row], "r")
+        return row if admitted else None
+
+    def _version(
+        self, conn: Connection, access: Access, resource_type: str, resource_id: str, number: int
+    ) -> Row | None:
+        if self._current(conn, access, resource_type, resource_id) is None:
+            return None
+        slug = access.tenant.slug
+        row = versions.read_version(conn, slug, resource_type, resource_id, number)
+        if row is None or not find.admitted(conn, slug, access.reach, None, [row], "r"):
+            return None
+        return row
+
+    def _form(self, access: Access, definition: ResourceDefinition) -> tuple[Form, Shape]:
+        """The form of the answer, and which parts of the resource are asked for."""
+        accept = request.environ.get("HTTP_ACCEPT")
+        query = request.environ.get("QUERY_STRING")
+        if not query:
+            return (negotiate(accept) if accept else _PLAIN), _WHOLE
+        pairs = read_pairs(query.encode("latin-1"))
+        return negotiate(accept, pairs), parse_shape(definition, pairs, search_context(access))
+
+    def _answer(self, access: Access, row: Row, form: Form, shape: Shape) -> Response:
+        validators: tuple[Header, ...] = (
+            ("ETag", f'W/"{row.version_id}"'),
+            ("Last-Modified", http_date(row.last_updated_us)),
+        )
+        if _is_fresh(row):
+            record(self._parts, access, 304, (row,))
+            return respond(b"", 304, form.media_type, validators)
+        body = row.body or b""
+        if shape is not _WHOLE:
+            body = subset(body, shape.summary, shape.elements)
+        if form.pretty:
+            body = json.dumps_pretty(json.loads(body))
+        record(self._parts, access, 200, (row,))
+        return respond(body, 200, form.media_type, validators)
+
+
+def _checked_id(text: str) -> str:
+    """The id, when it can be one: what cannot be an id names nothing."""
+    if not is_id(text):
+        raise _not_found()
+    return text
+
+
+def _not_found() -> NotFound:
+    return NotFound(
+        "Not found",
+        diagnostics="There is no such resource, or it is outside what the token reaches.",
+    )
+
+
+def _gone() -> Gone:
+    return Gone("The resource was deleted.")
+
+
+def _is_fresh(row: Row) -> bool:
+    """Whether the client's copy is this version (RFC 9110 section 13.1, weak comparison)."""
+    environ = request.environ
+    if (known := environ.get("HTTP_IF_NONE_MATCH")) is not None:
+        tags = {tag.strip().removeprefix("W/") for tag in known.split(",")}
+        return "*" in tags or f'"{row.version_id}"' in tags
+    if (since := environ.get("HTTP_IF_MODIFIED_SINCE")) is not None:
+        try:
+            return row.last_updated_us // 1_000_000 <= parsedate_to_datetime(since).timestamp()
+        except (ValueError, OverflowError):
+            return False
+    return False

@@ -1,0 +1,119 @@
+"""Every answer under the base is made here, so that each carries the same headers."""
+
+from __future__ import annotations
+
+from email.utils import formatdate
+
+from flask import Response
+
+from fhir_facade.fhir import FHIRResource, json
+from fhir_facade.rest.correlation import HEADER, correlation_id
+
+FHIR_JSON = "application/fhir+json"
+JSON = "application/json"
+
+EXPOSED = (
+    "Content-Disposition",
+    "Content-Location",
+    "ETag",
+    "Expires",
+    "Last-Modified",
+    "Link",
+    "Location",
+    "Retry-After",
+    "WWW-Authenticate",
+    HEADER,
+    "X-Progress",
+)
+_CORS = (
+    ("Access-Control-Allow-Origin", "*"),
+    ("Access-Control-Expose-Headers", ", ".join(EXPOSED)),
+)
+SECURITY = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Referrer-Policy", "no-referrer"),
+)
+ALWAYS = (*_CORS, *SECURITY, ("Vary", "Accept, Authorization"))
+PRIVATE = ("Cache-Control", "private, no-store")
+"""No cache keeps patient data; a client that kept it itself may still send If-None-Match."""
+
+_PREFLIGHT = (
+    ("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
+    (
+        "Access-Control-Allow-Headers",
+        "Accept, Authorization, Cache-Control, Content-Type, If-Match, If-Modified-Since, "
+        "If-None-Exist, If-None-Match, If-Range, Prefer, Range, X-Correlation-Id, X-Request-Id, "
+        "X-Requested-With",
+    ),
+    ("Access-Control-Max-Age", "86400"),
+)
+
+Header = tuple[str, str]
+
+
+def respond(
+    body: bytes, status: int = 200, media_type: str = FHIR_JSON, headers: tuple[Header, ...] = ()
+) -> Response:
+    """An answer with these bytes, and the headers every answer has."""
+    return Response(
+        body,
+        status,
+        [
+            ("Content-Type", media_type),
+            *headers,
+            PRIVATE,
+            *ALWAYS,
+            (HEADER, correlation_id()),
+        ],
+    )
+
+
+def respond_public(
+    body: bytes, media_type: str = FHIR_JSON, headers: tuple[Header, ...] = (), status: int = 200
+) -> Response:
+    """An answer without patient data, that caches may keep for five minutes."""
+    return Response(
+        body,
+        status,
+        [
+            ("Content-Type", media_type),
+            *headers,
+            ("Cache-Control", "public, max-age=300"),
+            *ALWAYS,
+            (HEADER, correlation_id()),
+        ],
+    )
+
+
+def respond_json(
+    document: FHIRResource, status: int = 200, media_type: str = FHIR_JSON, *headers: Header
+) -> Response:
+    """A small document as JSON."""
+    return respond(json.dumps(document), status, media_type, headers)
+
+
+def preflight(allowed: tuple[str, ...]) -> Response:
+    """The answer to OPTIONS: what the path allows, and that any origin may ask, without cookies."""
+    return Response(
+        b"",
+        204,
+        [
+            ("Allow", ", ".join(allowed)),
+            *_PREFLIGHT,
+            *ALWAYS,
+            (HEADER, correlation_id()),
+        ],
+    )
+
+
+def decorate(response: Response) -> Response:
+    """Put the headers every answer has on a response made elsewhere (`send_file`)."""
+    for name, value in (PRIVATE, *ALWAYS, (HEADER, correlation_id())):
+        response.headers[name] = value
+    return response
+
+
+def http_date(instant_us: int) -> str:
+    """Microseconds UTC as an HTTP date (RFC 9110 section 5.6.7), cut to seconds."""
+    return formatdate(instant_us // 1_000_000, usegmt=True)

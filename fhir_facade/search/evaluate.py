@@ -1,0 +1,122 @@
+"""Hold criteria against one resource in memory, by the rules the mirror's index follows: for types
+that are served from code and never stored.
+"""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo
+
+from fhir_facade.fhir import FHIRResource
+from fhir_facade.mirror.criteria import (
+    Criterion,
+    DateCriterion,
+    DateValue,
+    IdCriterion,
+    MissingCriterion,
+    NothingCriterion,
+    ReferenceCriterion,
+    StringCriterion,
+    TokenCriterion,
+    TokenValue,
+)
+from fhir_facade.resources.definition import ResourceDefinition
+from fhir_facade.resources.extract import (
+    FOLDED_LENGTH,
+    DateRow,
+    IndexValues,
+    StringRow,
+    TokenRow,
+    index_values,
+    token_key,
+)
+
+_APPROXIMATE_US = 86_400_000_000
+"""`ap` widens the searched interval by a day on each side."""
+
+
+def matches(
+    definition: ResourceDefinition,
+    criteria: tuple[Criterion, ...],
+    resource: FHIRResource,
+    zone: ZoneInfo,
+    last_updated_us: int,
+) -> bool:
+    """Whether every criterion holds. Dates without a zone are read in `zone`."""
+    values = index_values(definition, resource, zone)
+    updated = DateRow("_lastUpdated", last_updated_us, last_updated_us + 1)
+    return all(_holds(criterion, resource["id"], values, updated) for criterion in criteria)
+
+
+def _holds(criterion: Criterion, resource_id: str, values: IndexValues, updated: DateRow) -> bool:
+    match criterion:
+        case NothingCriterion():
+            return False
+        case IdCriterion():
+            return resource_id in criterion.values
+        case TokenCriterion():
+            tokens = [row for row in values.tokens if row.param == criterion.param]
+            found = any(_is_token(row, value) for row in tokens for value in criterion.values)
+            return found != criterion.negated
+        case StringCriterion():
+            strings = [row for row in values.strings if row.param == criterion.param]
+            return any(
+                _is_string(row, criterion, text) for row in strings for text in criterion.values
+            )
+        case DateCriterion():
+            indexed: list[DateRow] = [*values.dates, updated]
+            dates = [row for row in indexed if row.param == criterion.param]
+            return any(_is_date(row, value) for row in dates for value in criterion.values)
+        case ReferenceCriterion():
+            references = [row for row in values.references if row.param == criterion.param]
+            return any(
+                row.target_id == target_id and target_type in ("", row.target_type)
+                for row in references
+                for target_type, target_id in criterion.values
+            )
+        case MissingCriterion():
+            return criterion.missing != _is_present(criterion, values)
+
+
+def _is_present(criterion: MissingCriterion, values: IndexValues) -> bool:
+    kinds = (values.tokens, values.strings, values.dates, values.references)
+    return any(row.param == criterion.param for rows in kinds for row in rows)
+
+
+def _is_token(row: TokenRow, value: TokenValue) -> bool:
+    if value.system is not None and token_key(value.system) != row.system:
+        return False
+    return value.code is None or token_key(value.code) == row.code
+
+
+def _is_string(row: StringRow, criterion: StringCriterion, text: str) -> bool:
+    if criterion.mode == "exact":
+        return row.exact == text
+    wanted = text[:FOLDED_LENGTH]
+    if criterion.mode == "contains":
+        return wanted in row.folded
+    return row.folded.startswith(wanted)
+
+
+def _is_date(row: DateRow, value: DateValue) -> bool:
+    """R4 search.html#prefix, on half-open intervals."""
+    lo, hi = value.lo_us, value.hi_us
+    within = lo <= row.lo_us and row.hi_us <= hi
+    match value.prefix:
+        case "eq":
+            return within
+        case "ne":
+            return not within
+        case "gt":
+            return row.hi_us > hi
+        case "lt":
+            return row.lo_us < lo
+        case "ge":
+            return row.hi_us > hi or within
+        case "le":
+            return row.lo_us < lo or within
+        case "sa":
+            return row.lo_us >= hi
+        case "eb":
+            return row.hi_us <= lo
+        case "ap":
+            return row.lo_us < hi + _APPROXIMATE_US and row.hi_us > lo - _APPROXIMATE_US
