@@ -81,10 +81,11 @@ def _instants(
             return first, None
         if start is None or first is None:
             return None, local_to_instant(day, end, zone)
-        last = local_to_instant(day if end > start else day + _DAY, end, zone)
+        last_day = day if end > start else day + _DAY
+        last = local_to_instant(last_day, end, zone)
         if last.astimezone(UTC) <= first.astimezone(UTC):
             # The start was skipped and shifted past the end: shift the end with it.
-            length = datetime.combine(day, end) - datetime.combine(day, start)
+            length = datetime.combine(last_day, end) - datetime.combine(day, start)
             last = (first.astimezone(UTC) + length).astimezone(zone)
         return first, last
     except (InvalidDate, OverflowError):
