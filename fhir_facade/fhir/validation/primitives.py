@@ -23,6 +23,7 @@ _DAY = (
 _CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)(?:\.[0-9]+)?"
 _ZONE = r"(?:Z|[+-](?:(?:0[0-9]|1[0-3]):[0-5][0-9]|14:00))"
 _PARTIAL = f"{_YEAR}(?:-(?:0[1-9]|1[0-2]))?"
+_PORT = "(?::(?:[0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?"
 _ID = r"[A-Za-z0-9\-.]{1,64}"
 
 
@@ -50,8 +51,8 @@ PRIMITIVES: dict[str, dict[str, Any]] = {
     "uri": _text(r"^\S+$", "must be a URI without blanks"),
     "canonical": _text(r"^\S+$", "must be a canonical URL without blanks"),
     "url": _text(
-        r"^(?:https?://[A-Za-z0-9\-._~%]+(?::[0-9]{1,4}|:[1-5][0-9]{4})?(?:[/?#]\S*)?"
-        r"|(?:mailto|ftp|urn|mllp|llp|data|cid):[^\s/:]\S*"
+        rf"^(?:https?://(?:[A-Za-z0-9\-._~%]+|\[[0-9A-Fa-f:.]+\]){_PORT}(?:[/?#]\S*)?"
+        r"|(?:mailto|urn|data|cid|tel):[^\s/:]\S*|(?:ftp|file|mllp|llp):/{0,3}[^\s/:]\S*"
         r"|/?[A-Za-z0-9\-.#]+(?:[/?]\S*)?)$",
         "must be a URL",
     ),
