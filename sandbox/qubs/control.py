@@ -64,6 +64,12 @@ class EmulatorControl:
         """Apply an edit script (``edits.py`` has its form), all or nothing; the id of each edit."""
         return [str(item) for item in self._call("POST", "/edits", list(script))["ids"]]
 
+    def edit_at_random(self, domain: str, seed: int, count: int) -> list[dict[str, Any]]:
+        """Apply ``count`` random edits to a domain; returns the script."""
+        body = {"domain": domain, "seed": seed, "count": count}
+        script: list[dict[str, Any]] = self._call("POST", "/edits/random", body)["script"]
+        return script
+
     def add(self, kind: str, domain: str, record_id: str | None, **values: Any) -> str:
         """Add one record; returns its id."""
         return self._one("add", kind, domain, record_id, values)

@@ -243,7 +243,9 @@ class DomainWorld:
         return list(islice((record for record in found if record), skip, skip + take))
 
     def _generated_patient(self, patient_id: str) -> bool:
-        if not patient_id.isdecimal() or len(patient_id) > 18 or patient_id[0] == "0":
+        if not (patient_id.isascii() and patient_id.isdecimal()) or len(patient_id) > 18:
+            return False
+        if patient_id[0] == "0":
             return False
         return 0 <= int(patient_id) - self.spec.first_patient_id < self.spec.patients
 

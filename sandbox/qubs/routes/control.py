@@ -11,6 +11,7 @@ from flask import Blueprint, Response, request
 from sandbox.qubs.edits import apply_script, parse_script
 from sandbox.qubs.faults import fault_from
 from sandbox.qubs.problems import Problem
+from sandbox.qubs.random_edits import random_script
 from sandbox.qubs.routes.access import answer, emulator
 from sandbox.qubs.settings import ServiceSettings
 from sandbox.qubs.world import DomainWorld
@@ -94,6 +95,24 @@ def edits() -> Response:
         return answer({"ids": apply_script(emulator().world, script, emulator().clock)})
     except ValueError as error:
         raise Problem(400, str(error)) from None
+
+
+@blueprint.post("/edits/random")
+def random_edits() -> Response:
+    """Apply ``count`` random edits to a domain, drawn by ``seed``; answers the script."""
+    body = _json()
+    fields = body if isinstance(body, dict) else {}
+    seed, count = fields.get("seed"), fields.get("count")
+    if type(seed) is not int or type(count) is not int:
+        raise Problem(400, "seed and count must be integers")
+    running = emulator()
+    try:
+        with running.world.lock:
+            script = random_script(_domain(fields.get("domain")), seed, count)
+            apply_script(running.world, parse_script(script), running.clock)
+    except ValueError as error:
+        raise Problem(400, str(error)) from None
+    return answer({"script": script})
 
 
 @blueprint.get("/calls")
