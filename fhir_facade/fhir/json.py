@@ -34,6 +34,11 @@ def _exact_number(value: object) -> orjson.Fragment:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
+def _integer(digits: str) -> int | Decimal:
+    # orjson writes 64 bits; a Decimal carries the rest, as it does any number FHIR calls decimal.
+    return int(digits) if len(digits) < 19 else Decimal(digits)
+
+
 def dumps(obj: Any) -> bytes:
     """Compact UTF-8 JSON. A Decimal is written digit for digit (1.00 stays 1.00).
 
@@ -49,7 +54,8 @@ def dumps_pretty(obj: Any) -> bytes:
 
 
 def loads(data: bytes | str) -> Any:
-    """Parse JSON; numbers with a fraction or exponent come back as Decimal, all integers as int.
+    """Parse JSON; numbers with a fraction, an exponent or over 18 digits come back as Decimal, the
+    others as int.
 
     Raises InvalidJSON, whose message holds the position but nothing of the document.
     """
@@ -58,7 +64,7 @@ def loads(data: bytes | str) -> Any:
         value = orjson.loads(raw)
         if _INEXACT_NUMBER.search(raw) is None:
             return value
-        return stdlib_json.loads(raw, parse_float=Decimal)
+        return stdlib_json.loads(raw, parse_float=Decimal, parse_int=_integer)
     except stdlib_json.JSONDecodeError as error:
         text = f"not valid JSON at line {error.lineno}, column {error.colno}"
     except (ValueError, RecursionError):

@@ -29,6 +29,7 @@ def test_decimal_digits_are_kept() -> None:
     value = json.loads(text)
     assert str(value["a"]) == "1.00"
     assert value["d"] == 12345678901234567890123
+    assert json.dumps(value["d"]) == b"12345678901234567890123"
     assert json.dumps({"a": value["a"], "b": value["b"]}) == text[:41] + b"}"
 
 
