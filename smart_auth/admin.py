@@ -117,7 +117,8 @@ def create_client(store: AuthStore, tenant: str, metadata: Mapping[str, Any]) ->
     """Register an app from RFC 7591 metadata and our own members.
 
     Ours: `client_id` and `client_secret` (each made when absent and needed), `launch_uri`,
-    `groups`, `whole_tenant`, `valid_from`, `valid_to` (epoch seconds), `pkce_optional`, `may_introspect`.
+    `groups`, `whole_tenant`, `valid_from`, `valid_to` (epoch seconds), `pkce_optional`,
+    `may_introspect`.
     Raises `InvalidClientMetadata` or `AlreadyExists`; nothing is kept then.
     """
     client, secret = client_from_metadata(tenant, metadata)

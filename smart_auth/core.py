@@ -1,0 +1,61 @@
+"""What every part of the server works with, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from smart_auth.keyring import Keyring
+from smart_auth.ports import AccessEvent, Facade
+from smart_auth.scopes import ScopeSet
+from smart_auth.settings import AuthSettings
+from smart_auth.signing import SigningKeys
+from smart_auth.store import AuthStore
+from smart_auth.verify import Verifier
+
+
+@dataclass(frozen=True)
+class Core:
+    """The parts that are made once per process."""
+
+    store: AuthStore
+    ports: Facade
+    settings: AuthSettings
+    ring: Keyring
+    keys: SigningKeys
+    verifier: Verifier
+
+    @classmethod
+    def build(cls, store: AuthStore, ports: Facade, settings: AuthSettings) -> Core:
+        """Wire the parts."""
+        ring = Keyring(settings.secret_keys)
+        keys = SigningKeys(store, ring)
+        return cls(store, ports, settings, ring, keys, Verifier(store, ports, keys))
+
+    def scopes(self, text: str) -> ScopeSet:
+        """Read a scope string against the types the house knows."""
+        return ScopeSet.parse(text, self.ports.scope_types())
+
+    def audit(
+        self,
+        tenant: str,
+        action: str,
+        outcome: Literal["success", "refused", "error"],
+        *,
+        client_id: str | None = None,
+        user_id: str | None = None,
+        patient_id: str | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """Keep an audit row, durably. `reason` is a fixed text, never anything a caller sent."""
+        self.ports.record(
+            AccessEvent(
+                tenant=tenant,
+                action=action,
+                outcome=outcome,
+                client_id=client_id,
+                user_id=user_id,
+                patient_id=patient_id,
+                reason=reason,
+            )
+        )

@@ -1,0 +1,132 @@
+"""`private_key_jwt`: a client proves itself by a JWT signed with its own key.
+
+https://hl7.org/fhir/smart-app-launch/STU2.2/client-confidential-asymmetric.html. Only RS384 and
+ES384; at most five minutes ahead; each `jti` once, whichever worker sees it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeGuard
+
+from authlib.oauth2.rfc6749 import InvalidClientError
+from authlib.oauth2.rfc7523 import JWTBearerClientAssertion
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, KeySet, RSAKey
+
+from smart_auth import clock, keyring
+from smart_auth.core import Core
+from smart_auth.oauth.jwks import client_keys
+from smart_auth.ports import TenantInfo
+from smart_auth.records import Client
+
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+ALGORITHMS = ("RS384", "ES384")
+
+EXPIRED_LEEWAY = 5
+"""Seconds an assertion is still taken after its `exp`."""
+AHEAD_LEEWAY = 30
+"""Seconds by which `exp` may pass the five minutes."""
+CLOCK_LEEWAY = 60
+"""Seconds a client's clock may be ahead, for `iat` and `nbf`."""
+LONGEST_JTI = 512
+
+
+class SmartClientAssertion(JWTBearerClientAssertion):
+    """Authlib's flow with SMART's algorithms, limits and messages; one object per request.
+
+    Every message is ours: Authlib and joserfc put quotes into theirs, which OAuth forbids.
+    """
+
+    CLIENT_AUTH_METHOD = "private_key_jwt"  # type: ignore[misc]
+
+    def __init__(self, core: Core, tenant: TenantInfo) -> None:
+        super().__init__()
+        self._core = core
+        self._tenant = tenant
+        self._header: dict[str, Any] = {}
+
+    def extract_assertion(self, assertion: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Header and claims before any check of the signature."""
+        try:
+            header, claims = super().extract_assertion(assertion)
+        except (InvalidClientError, ValueError):
+            raise InvalidClientError("client_assertion is not a signed JWT") from None
+        if header.get("alg") not in ALGORITHMS:
+            raise InvalidClientError("client_assertion must be signed with RS384 or ES384")
+        if header.get("typ") != "JWT":
+            raise InvalidClientError("The header of client_assertion must have typ JWT")
+        if not isinstance(header.get("kid"), str):
+            raise InvalidClientError("The header of client_assertion must name its key by kid")
+        if not isinstance(claims.get("sub"), str):
+            raise InvalidClientError("client_assertion must have sub: the client_id")
+        self._header = header
+        return header, claims
+
+    def resolve_client_public_key(self, client: Client) -> RSAKey | ECKey | KeySet:
+        """The registered key that the header names."""
+        if client.auth_method != "private_key_jwt":
+            raise InvalidClientError(
+                f"This client is registered for the authentication method {client.auth_method}"
+            )
+        if "jku" in self._header and self._header["jku"] != client.jwks_uri:
+            raise InvalidClientError("jku differs from the JWKS URL the client registered")
+        wanted = RSAKey if self._header["alg"] == "RS384" else ECKey
+        for key in client_keys(self._core, client, self._header["kid"]):
+            if key.kid == self._header["kid"] and isinstance(key, wanted):
+                return key
+        raise InvalidClientError(
+            "No registered key of this client has the kid and type of the header"
+        )
+
+    def process_assertion_claims(self, assertion: str, resolve_key: Any) -> dict[str, Any]:
+        """Signature first, then the claims."""
+        try:
+            claims = jwt.decode(assertion, resolve_key, algorithms=list(ALGORITHMS)).claims
+        except (JoseError, ValueError, TypeError):
+            raise InvalidClientError("The signature of client_assertion is wrong") from None
+        self.verify_claims(claims)
+        return claims
+
+    def verify_claims(self, claims: dict[str, Any]) -> None:
+        """iss, sub, aud, exp, iat, nbf, and last jti, which is used up by this."""
+        if claims.get("iss") != claims["sub"]:
+            raise InvalidClientError("iss and sub of client_assertion must both be the client_id")
+        audience = claims.get("aud")
+        named = audience if isinstance(audience, list) else [audience]
+        if not any(url in self.get_audiences() for url in named):
+            raise InvalidClientError("aud of client_assertion must be the token endpoint URL")
+        expires_at = self._check_times(claims)
+        jti = claims.get("jti")
+        if not isinstance(jti, str) or not 0 < len(jti) <= LONGEST_JTI:
+            raise InvalidClientError("client_assertion must have a jti of its own")
+        if not self._core.store.limits.use_jti(
+            self._tenant.slug, claims["sub"], keyring.hash_token(jti), expires_at + CLOCK_LEEWAY
+        ):
+            raise InvalidClientError("This jti was used before: sign a new client_assertion")
+
+    def _check_times(self, claims: dict[str, Any]) -> int:
+        now = clock.now()
+        expires_at = claims.get("exp")
+        if not _is_time(expires_at):
+            raise InvalidClientError("client_assertion must have exp in seconds since the epoch")
+        if expires_at <= now - EXPIRED_LEEWAY:
+            raise InvalidClientError("client_assertion has expired: sign a new one")
+        if expires_at > now + self._core.settings.lifetimes.assertion + AHEAD_LEEWAY:
+            raise InvalidClientError("exp of client_assertion must be at most 5 minutes ahead")
+        for name in ("iat", "nbf"):
+            value = claims.get(name, now)
+            if not _is_time(value) or value > now + CLOCK_LEEWAY:
+                raise InvalidClientError("iat or nbf of client_assertion is in the future")
+        return int(expires_at)
+
+    def get_audiences(self) -> list[str]:
+        """The token endpoint, with and without a trailing slash."""
+        url = f"{self._tenant.issuer}/auth/token"
+        return [url, url + "/"]
+
+
+def _is_time(value: Any) -> TypeGuard[float]:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and math.isfinite(value)

@@ -1,0 +1,250 @@
+"""The three ways to a token: a code, a refresh token, a backend client's assertion."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from authlib.oauth2.rfc6749 import InvalidGrantError, InvalidScopeError
+from authlib.oauth2.rfc6749.grants import (
+    AuthorizationCodeGrant,
+    ClientCredentialsGrant,
+    RefreshTokenGrant,
+)
+from authlib.oauth2.rfc6749.hooks import hooked
+from authlib.oauth2.rfc7636 import CodeChallenge
+
+from smart_auth import clock, keyring
+from smart_auth.oauth.issue import backend_answer, launch_answer, refresh_lifetime_end
+from smart_auth.oauth.request import TokenRequest
+from smart_auth.records import AuthorizationCode, Client, Grant, LaunchContext, RefreshToken, User
+from smart_auth.scopes import ScopeSet
+from smart_auth.store import family_member
+
+if TYPE_CHECKING:
+    from smart_auth.oauth.server import OAuthServer
+
+Answer = tuple[int, dict[str, Any], Any]
+
+LAUNCH_METHODS = ("none", "client_secret_basic", "client_secret_post", "private_key_jwt")
+
+
+class S256Challenge(CodeChallenge):
+    """PKCE with S256 only (RFC 7636; SMART App Launch forbids `plain`)."""
+
+    DEFAULT_CODE_CHALLENGE_METHOD = "S256"
+    SUPPORTED_CODE_CHALLENGE_METHOD = ["S256"]  # noqa: RUF012 - Authlib declares a list
+
+
+class LaunchCodeGrant(AuthorizationCodeGrant):
+    """A code becomes a grant exactly once; a code that comes again ends what it bought."""
+
+    TOKEN_ENDPOINT_AUTH_METHODS = LAUNCH_METHODS
+    request: TokenRequest
+    server: OAuthServer
+
+    def query_authorization_code(  # type: ignore[override]
+        self, code: str, client: Client
+    ) -> AuthorizationCode:
+        """The code if it is this client's, unused and in time."""
+        found = self.server.core.store.grants.code(
+            self.server.tenant.slug, keyring.hash_token(code)
+        )
+        if found is None:
+            raise InvalidGrantError("The code is not one of this server: start a new launch")
+        if found.used_at is not None:
+            self._replayed(found)
+        if found.client_id != client.client_id:
+            raise InvalidGrantError("The code was issued to another client")
+        if found.expires_at <= clock.now():
+            raise InvalidGrantError("The code has expired: start a new launch")
+        return found
+
+    @hooked
+    def create_token_response(self) -> Answer:
+        """Redeem the code, by compare-and-set, and answer with its tokens."""
+        core, tenant = self.server.core, self.server.tenant
+        code: AuthorizationCode = self.request.authorization_code
+        user = self.authenticate_user(code)
+        scope = core.scopes(code.scope)
+        now = clock.now()
+        ends = refresh_lifetime_end(core, self.request.client, scope, now)
+        grant = _grant_of(code, now, ends or now + core.settings.lifetimes.launch_access_token)
+        token = keyring.random_token() if ends is not None else None
+        refresh = None if token is None else family_member(grant, token, grant.expires_at)
+        if not core.store.grants.redeem(tenant.slug, code.code_hash, grant, refresh, now):
+            self._replayed(core.store.grants.code(tenant.slug, code.code_hash) or code)
+        core.audit(
+            tenant.slug,
+            "token",
+            "success",
+            client_id=grant.client_id,
+            user_id=grant.user_id,
+            patient_id=grant.context.patient,
+        )
+        answer = launch_answer(
+            core, tenant, grant, user, scope, nonce=code.nonce, refresh_token=token
+        )
+        return 200, answer, self.TOKEN_RESPONSE_HEADER
+
+    def authenticate_user(self, authorization_code: AuthorizationCode) -> User:
+        """The user who consented, while active."""
+        return _active_user(self.server, authorization_code.user_id)
+
+    def _replayed(self, code: AuthorizationCode) -> None:
+        core, tenant = self.server.core, self.server.tenant.slug
+        if code.grant_id is not None:
+            core.store.grants.revoke(tenant, code.grant_id, "code replayed", clock.now())
+        core.audit(
+            tenant,
+            "code-replay",
+            "refused",
+            client_id=code.client_id,
+            user_id=code.user_id,
+            reason="an authorization code was used twice",
+        )
+        raise InvalidGrantError("The code was used before: what it bought has been revoked")
+
+
+class LaunchRefreshGrant(RefreshTokenGrant):
+    """A refresh token is exchanged for the next of its family."""
+
+    TOKEN_ENDPOINT_AUTH_METHODS = LAUNCH_METHODS
+    request: TokenRequest
+    server: OAuthServer
+
+    def authenticate_refresh_token(  # type: ignore[override]
+        self, refresh_token: str
+    ) -> RefreshToken:
+        """The token while its family stands."""
+        found = self.server.core.store.grants.refresh_token(
+            self.server.tenant.slug, keyring.hash_token(refresh_token)
+        )
+        if found is None:
+            raise InvalidGrantError("The refresh token is not one of this server")
+        if found.grant.client_id != self.request.client.client_id:
+            raise InvalidGrantError("The refresh token was issued to another client")
+        if found.grant.revoked_at is not None:
+            raise InvalidGrantError("The grant was revoked: the user has to launch the app again")
+        if found.expires_at <= clock.now():
+            raise InvalidGrantError("The refresh token has expired: launch the app again")
+        return found
+
+    def _validate_token_scope(self, token: RefreshToken) -> None:
+        self._narrowed(token)
+
+    @hooked
+    def create_token_response(self) -> Answer:
+        """Rotate the token and answer with fresh ones; a reused one ends its family."""
+        core, tenant = self.server.core, self.server.tenant
+        old: RefreshToken = self.request.refresh_token
+        user = _active_user(self.server, str(old.grant.user_id))
+        scope = self._narrowed(old)
+        now = clock.now()
+        ends = refresh_lifetime_end(
+            core, self.request.client, core.scopes(old.grant.scope), old.grant.created_at
+        )
+        token = keyring.random_token()
+        new = family_member(old.grant, token, ends or old.expires_at)
+        grace = core.settings.lifetimes.refresh_grace
+        outcome = core.store.grants.rotate(tenant.slug, old, new, now, grace)
+        reused = outcome == "reused"
+        core.audit(
+            tenant.slug,
+            "refresh",
+            "refused" if reused else "success",
+            client_id=old.grant.client_id,
+            user_id=old.grant.user_id,
+            patient_id=old.grant.context.patient,
+            reason="a rotated refresh token was reused: its family is revoked" if reused else None,
+        )
+        if reused:
+            raise InvalidGrantError(
+                "The refresh token was used before: the grant is revoked, launch the app again"
+            )
+        answer = launch_answer(
+            core, tenant, new.grant, user, scope, nonce=None, refresh_token=token
+        )
+        return 200, answer, self.TOKEN_RESPONSE_HEADER
+
+    def _narrowed(self, token: RefreshToken) -> ScopeSet:
+        """The scope asked for, which must lie within what was granted; all of it by default."""
+        core = self.server.core
+        granted = core.scopes(token.grant.scope)
+        asked_text = self.request.form.get("scope")
+        if asked_text is None:
+            return granted
+        asked = core.scopes(asked_text)
+        if len(asked.items) != len(set(asked_text.split())) or not granted.covers(asked):
+            raise InvalidScopeError("scope must lie within the scope that was granted")
+        return asked
+
+
+class BackendGrant(ClientCredentialsGrant):
+    """Backend services: a token for what the client itself was assigned."""
+
+    TOKEN_ENDPOINT_AUTH_METHODS = ("private_key_jwt",)
+    request: TokenRequest
+    server: OAuthServer
+
+    def validate_requested_scope(self) -> None:
+        """At least one system scope must be both asked for and allowed."""
+        self._granted()
+
+    @hooked
+    def create_token_response(self) -> Answer:
+        """A five-minute token, with a grant of its own so that it can be revoked."""
+        core, tenant = self.server.core, self.server.tenant
+        client: Client = self.request.client
+        now = clock.now()
+        grant = Grant(
+            grant_id=keyring.random_token(22),
+            kind="backend",
+            client_id=client.client_id,
+            user_id=None,
+            session_hash=None,
+            scope=str(self._granted()),
+            context=LaunchContext(need_patient_banner=False),
+            auth_time=None,
+            created_at=now,
+            expires_at=now + core.settings.lifetimes.backend_access_token,
+            last_used_at=now,
+        )
+        core.store.grants.add(tenant.slug, grant)
+        core.audit(tenant.slug, "token", "success", client_id=client.client_id)
+        return 200, backend_answer(core, tenant, grant), self.TOKEN_RESPONSE_HEADER
+
+    def _granted(self) -> ScopeSet:
+        core = self.server.core
+        asked = core.scopes(self.request.form.get("scope", ""))
+        allowed = core.scopes(self.request.client.scope)
+        granted = asked.intersect(allowed).at_level("system")
+        if not granted.resources:
+            raise InvalidScopeError(
+                "No scope is left: ask for system scopes (as system/*.rs) that this client may have"
+            )
+        return ScopeSet.of(
+            item for item in granted if not isinstance(item, str) or item == "refresh"
+        )
+
+
+def _grant_of(code: AuthorizationCode, now: int, expires_at: int) -> Grant:
+    return Grant(
+        grant_id=keyring.random_token(22),
+        kind="launch",
+        client_id=code.client_id,
+        user_id=code.user_id,
+        session_hash=code.session_hash,
+        scope=code.scope,
+        context=code.context,
+        auth_time=code.auth_time,
+        created_at=now,
+        expires_at=expires_at,
+        last_used_at=now,
+    )
+
+
+def _active_user(server: OAuthServer, user_id: str) -> User:
+    user = server.core.store.users.get(server.tenant.slug, user_id)
+    if user is None or not user.active:
+        raise InvalidGrantError("The user of this grant is not active any more")
+    return user

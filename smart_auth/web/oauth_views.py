@@ -1,0 +1,107 @@
+"""The endpoints that apps call: token, introspection, revocation, and the public documents.
+
+Every answer carries CORS headers, errors and preflights too. A failure of ours is 503 with
+`Retry-After`: a client that saw a 4xx would throw its refresh token away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+from authlib.oauth2.rfc6749 import OAuth2Error
+from flask import Response, request
+from sqlalchemy.exc import SQLAlchemyError
+
+from smart_auth import clock
+from smart_auth.core import Core
+from smart_auth.oauth.request import LARGEST_BODY, TokenRequest, read_form
+from smart_auth.oauth.server import OAuthServer
+from smart_auth.ports import TenantInfo
+from smart_auth.store.limits import WINDOW
+from smart_auth.web import discovery
+from smart_auth.web.replies import document, oauth_error, open_to_any_origin, preflight
+
+DOCUMENT_SECONDS = 300
+
+log = structlog.get_logger(__name__)
+
+Answer = Callable[[OAuthServer, TokenRequest], Response]
+
+
+class OAuthViews:
+    """The views; `tenant` is already known to exist."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def smart_configuration(self, tenant: TenantInfo) -> Response:
+        """JSON whatever the Accept header says (SMART conformance)."""
+        return self._document(lambda: discovery.smart_configuration(self._core, tenant))
+
+    def openid_configuration(self, tenant: TenantInfo) -> Response:
+        """OpenID provider metadata."""
+        return self._document(lambda: discovery.openid_configuration(self._core, tenant))
+
+    def jwks(self, tenant: TenantInfo) -> Response:
+        """The public signing keys."""
+        return self._document(lambda: {"keys": self._core.keys.public_jwks(tenant.slug)})
+
+    def token(self, tenant: TenantInfo) -> Response:
+        """RFC 6749 section 3.2."""
+        return self._post(tenant, lambda server, form: server.token(form))
+
+    def introspect(self, tenant: TenantInfo) -> Response:
+        """RFC 7662."""
+        return self._post(tenant, lambda server, form: _endpoint(server, "introspection", form))
+
+    def revoke(self, tenant: TenantInfo) -> Response:
+        """RFC 7009."""
+        return self._post(tenant, lambda server, form: _endpoint(server, "revocation", form))
+
+    def _document(self, make: Callable[[], object]) -> Response:
+        if request.method == "OPTIONS":
+            return preflight("GET, HEAD, OPTIONS")
+        return open_to_any_origin(document(make(), DOCUMENT_SECONDS))
+
+    def _post(self, tenant: TenantInfo, answer: Answer) -> Response:
+        if request.method == "OPTIONS":
+            return preflight("POST, OPTIONS")
+        if request.method != "POST":
+            response = oauth_error(405, "invalid_request", "This endpoint takes POST only")
+            response.headers["Allow"] = "POST, OPTIONS"
+            return open_to_any_origin(response)
+        return open_to_any_origin(self._answer(tenant, answer))
+
+    def _answer(self, tenant: TenantInfo, answer: Answer) -> Response:
+        try:
+            address = request.remote_addr or ""
+            if self._too_many(tenant, address):
+                return _try_later(429, "Too many requests from this address", WINDOW)
+            if (request.content_length or 0) > LARGEST_BODY:
+                return oauth_error(413, "invalid_request", "The body is too large")
+            form = read_form(request.content_type or "", request.get_data())
+            made = TokenRequest(dict(request.headers), form, address)
+            return answer(OAuthServer(self._core, tenant), made)
+        except OAuth2Error as error:
+            return oauth_error(error.status_code, str(error.error), str(error.description))
+        except SQLAlchemyError as error:
+            log.error("auth_database_failed", error=type(error).__name__)
+            return _try_later(503, "The server cannot reach its database, try again", 5)
+
+    def _too_many(self, tenant: TenantInfo, address: str) -> bool:
+        count = self._core.store.limits.count(tenant.slug, f"token/{address}", clock.now())
+        return count > self._core.settings.effective_limits.token_requests_per_minute
+
+
+def _endpoint(server: OAuthServer, name: str, form: TokenRequest) -> Response:
+    response = server.create_endpoint_response(name, form)  # type: ignore[no-untyped-call]
+    if not isinstance(response, Response):
+        raise TypeError("An OAuth endpoint gave no response")
+    return response
+
+
+def _try_later(status: int, description: str, seconds: int) -> Response:
+    response = oauth_error(status, "temporarily_unavailable", description)
+    response.headers["Retry-After"] = str(seconds)
+    return response
