@@ -111,9 +111,9 @@ def main(arguments: list[str] | None = None) -> int:
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, stop)
-    print(f"listening on {server.url}", flush=True)
     try:
+        signal.signal(signal.SIGTERM, stop)
+        print(f"listening on {server.url}", flush=True)
         server.serve_forever()
     except KeyboardInterrupt:
         pass

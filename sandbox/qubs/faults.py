@@ -30,7 +30,8 @@ KINDS: dict[str, str] = {
     "unknown_site": "every `every`-th row carries a site that does not exist",
     "malformed": "every `every`-th row is broken: wrong types, missing id, not an object",
 }
-ROW_KINDS = frozenset(list(KINDS)[7:])
+DECIDING = frozenset({"status", "html_error", "drop", "expired_token"})
+"""Kinds that decide the answer: one strikes a request, those listed after it wait for the next."""
 
 
 @dataclass(slots=True)
@@ -126,12 +127,17 @@ class Faults:
         """The faults that strike one request, counted as fired."""
         if not self._faults:
             return ()
+        struck: list[Fault] = []
+        decided = False
         with self._lock:
-            return tuple(
-                fault
-                for fault, rng in self._faults.values()
-                if _meant(fault, operation, path, method) and _strikes(fault, rng)
-            )
+            for fault, rng in self._faults.values():
+                if not _meant(fault, operation, path, method):
+                    continue
+                if (decided and fault.kind in DECIDING) or not _strikes(fault, rng):
+                    continue
+                struck.append(fault)
+                decided = decided or fault.kind in DECIDING
+        return tuple(struck)
 
 
 def _meant(fault: Fault, operation: str | None, path: str, method: str) -> bool:

@@ -117,9 +117,7 @@ class EmulatorServer:
         try:
             environ = self._read(connection, stream, address)
         except _BadRequest:
-            connection.sendall(
-                b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-            )
+            _refuse(connection, stream)
             return False
         if environ is None:
             return False
@@ -251,6 +249,19 @@ def _keep_alive(environ: dict[str, Any]) -> bool:
     if environ["SERVER_PROTOCOL"] == "HTTP/1.0":
         return "keep-alive" in wished
     return "close" not in wished
+
+
+def _refuse(connection: socket.socket, stream: io.BufferedReader) -> None:
+    """Answer 400, and read what still comes for a while: closing with bytes unread would reset the
+    connection before the peer has read the answer."""
+    connection.sendall(
+        b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    )
+    connection.shutdown(socket.SHUT_WR)
+    connection.settimeout(1)
+    for _ in range(MAX_BODY // MAX_LINE):
+        if not stream.read1(MAX_LINE):
+            return
 
 
 def _reset(connection: socket.socket) -> None:
