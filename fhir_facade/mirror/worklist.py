@@ -1,0 +1,127 @@
+"""What a sync has yet to pull, asked of the record store itself: nothing has to be remembered.
+
+A process killed in the middle of a sweep finds the rest by the same questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sqlalchemy import and_, exists, func, select
+
+from fhir_facade.mirror.database import Database
+from fhir_facade.mirror.dirty import CHUNK
+from fhir_facade.mirror.tables import record, record_link
+
+ANY_SWEEP = 0
+"""As `sweep`: a record of any age will do."""
+
+
+class Worklist:
+    """Questions about records that are missing or old. Answers come page by page, by key."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def unpulled(
+        self, tenant: str, source: str, kind: str, view: str, sweep: int, *, after: str = ""
+    ) -> Iterator[str]:
+        """Keys of subjects of a kind that records speak of, whose own record in `view` is not there
+        or was not seen since `sweep`; from the one after `after` on."""
+        link, columns = record_link.c, record.c
+        fresh = exists().where(
+            columns.tenant == tenant,
+            columns.source == source,
+            columns.view == view,
+            columns.key == link.target_key,
+            columns.seen_sweep >= sweep,
+        )
+        while True:
+            query = (
+                select(link.target_key)
+                .where(link.tenant == tenant, link.source == source, link.target_kind == kind)
+                .where(link.target_key > after, ~fresh)
+                .distinct()
+                .order_by(link.target_key)
+                .limit(CHUNK)
+            )
+            with self._database.read() as conn:
+                page = list(conn.execute(query).scalars())
+            yield from page
+            if len(page) < CHUNK:
+                return
+            after = page[-1]
+
+    def present(self, tenant: str, source: str, view: str) -> Iterator[str]:
+        """Keys of the records of a view that were not found missing."""
+        columns, after = record.c, ""
+        while True:
+            query = (
+                select(columns.key)
+                .where(columns.tenant == tenant, columns.source == source, columns.view == view)
+                .where(columns.key > after, columns.missing_sweeps == 0)
+                .order_by(columns.key)
+                .limit(CHUNK)
+            )
+            with self._database.read() as conn:
+                page = list(conn.execute(query).scalars())
+            yield from page
+            if len(page) < CHUNK:
+                return
+            after = page[-1]
+
+    def missing_sweeps(self, tenant: str, source: str, view: str, key: str) -> int | None:
+        """In how many sweeps the record was found missing; None when there is no such record."""
+        columns = record.c
+        query = select(columns.missing_sweeps).where(
+            columns.tenant == tenant,
+            columns.source == source,
+            columns.view == view,
+            columns.key == key,
+        )
+        with self._database.read() as conn:
+            return conn.execute(query).scalar()
+
+    def orphans(self, tenant: str, source: str, view: str, main: str) -> list[str]:
+        """Keys of records of `view` that have no record of the view `main` beside them."""
+        columns, other = record.c, record.alias()
+        beside = exists().where(
+            other.c.tenant == tenant,
+            other.c.source == source,
+            other.c.view == main,
+            other.c.key == columns.key,
+        )
+        query = select(columns.key).where(
+            columns.tenant == tenant, columns.source == source, columns.view == view, ~beside
+        )
+        with self._database.read() as conn:
+            return list(conn.execute(query.order_by(columns.key)).scalars())
+
+    def unlinked(self, tenant: str, source: str, kind: str, to: str) -> int:
+        """How many subjects of a kind have no record that also speaks of a subject of kind `to`."""
+        mine, own, its = record_link.alias(), record_link.alias(), record_link.alias()
+        same_record = and_(
+            own.c.tenant == its.c.tenant,
+            own.c.source == its.c.source,
+            own.c.view == its.c.view,
+            own.c.key == its.c.key,
+        )
+        linked = (
+            select(own.c.key)
+            .select_from(own.join(its, same_record))
+            .where(
+                own.c.tenant == tenant,
+                own.c.source == source,
+                own.c.target_kind == kind,
+                own.c.target_key == mine.c.target_key,
+                its.c.target_kind == to,
+            )
+        )
+        query = select(func.count(mine.c.target_key.distinct())).where(
+            mine.c.tenant == tenant,
+            mine.c.source == source,
+            mine.c.target_kind == kind,
+            ~linked.exists(),
+        )
+        with self._database.read() as conn:
+            return conn.execute(query).scalar_one()

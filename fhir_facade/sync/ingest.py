@@ -1,0 +1,100 @@
+"""Into the record store: what was pulled, in batches; malformed rows go into quarantine."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from fhir_facade import clock
+from fhir_facade.mirror.quarantine import QuarantineEntry
+from fhir_facade.mirror.records import PulledRecord
+from fhir_facade.resources.qubs import links_of
+from fhir_facade.resources.subject import Subject
+from fhir_facade.sync.job import QubsJob, Stores
+from fhir_facade.sync.report import Report
+from fhir_facade.sync.sweep import Sweep
+from fhir_facade.upstream.pulled import MalformedRow, Page, Pulled, canonical_bytes, key_text
+from fhir_facade.upstream.qubs_rows import ArrayRecord
+from fhir_facade.upstream.qubs_words import OPERATIONAL
+
+_BILLING_MEMBERS = frozenset({"billingStatus", "billingType"})
+
+
+class Ingest:
+    """A buffer in front of the record store. Used by one thread; `flush` at the end of a unit."""
+
+    def __init__(self, job: QubsJob, stores: Stores, report: Report, sweep: Sweep) -> None:
+        self._job = job
+        self._stores = stores
+        self._report = report
+        self._sweep = sweep
+        self._records: list[PulledRecord] = []
+        self._malformed: list[MalformedRow] = []
+        self.counts: Counter[str] = Counter()
+        """Records taken, by view."""
+        self._held = {
+            (entry.kind, entry.key)
+            for entry in stores.quarantine.list(job.tenant, job.source, limit=100_000)
+        }
+
+    def page(self, page: Page) -> None:
+        """Take a page of a list."""
+        for record in page.records:
+            self.record(record)
+        self.malformed(page.malformed)
+
+    def array(self, array: ArrayRecord) -> None:
+        """Take a list that is one record."""
+        self.record(array.record)
+        self.malformed(array.malformed)
+
+    def record(self, pulled: Pulled) -> None:
+        """Take one record."""
+        self.counts[pulled.view] += 1
+        body: Any = pulled.body
+        scope = ""
+        if pulled.view == OPERATIONAL and isinstance(body, dict):
+            scope = key_text(body.get("scheduledSite")) or ""
+            if not self._job.settings.billing and not _BILLING_MEMBERS.isdisjoint(body):
+                body = {k: v for k, v in body.items() if k not in _BILLING_MEMBERS}
+        self._records.append(
+            PulledRecord(
+                pulled.view,
+                pulled.key,
+                canonical_bytes(body),
+                links_of(pulled.view, pulled.key, body),
+                pulled.correlation_id or None,
+                scope,
+            )
+        )
+        if len(self._records) >= self._job.options.batch:
+            self.flush()
+
+    def malformed(self, rows: tuple[MalformedRow, ...]) -> None:
+        """Take rows that cannot be stored; what was stored of them before stays."""
+        self._malformed.extend(rows)
+
+    def flush(self) -> None:
+        """Store all that was taken: when this returns it survives a crash."""
+        where = (self._job.tenant, self._job.source)
+        if self._malformed:
+            entries = [
+                QuarantineEntry(row.view, row.key, "", row.reason) for row in self._malformed
+            ]
+            self._stores.quarantine.put(*where, entries)
+            self._report.quarantined += len(entries)
+            self._held.update((entry.kind, entry.key) for entry in entries)
+        refused = {(row.view, row.key) for row in self._malformed}
+        self._malformed = []
+        if not self._records:
+            return
+        result = self._stores.records.store(
+            *where, self._records, pulled_us=clock.now_us(), sweep=self._sweep.number
+        )
+        self._report.changed += result.changed
+        self._report.unchanged += result.unchanged
+        healed = {(r.view, r.key) for r in self._records} & self._held - refused
+        if healed:
+            self._stores.quarantine.release(*where, [Subject(*key) for key in healed])
+            self._held -= healed
+        self._records = []

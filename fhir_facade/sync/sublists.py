@@ -1,0 +1,103 @@
+"""What is pulled one call a key, several at once: comments of appointments, and the patients they
+lead to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fhir_facade.sync.pull import Fetched, Run
+from fhir_facade.sync.sweep import DONE
+from fhir_facade.upstream.pulled import Pulled
+from fhir_facade.upstream.qubs_rows import ArrayRecord
+from fhir_facade.upstream.qubs_words import COMMENTS, PATIENTS
+
+_DANGLING = "dangling-patients"
+_MOST_DANGLING = 5_000
+_AFTER = "after:"
+_AGAIN = "again:"
+
+
+def pull_comments(run: Run, keys: Iterable[str], *, unit: str | None = None) -> None:
+    """Pull the comments of these appointments. `unit` is where the sweep notes how far it is."""
+    for chunk in run.fetch_all("comments", keys, run.client.comments):
+        _store_comments(run, chunk)
+        _note(run, unit, chunk)
+
+
+def pull_patients(run: Run, keys: Iterable[str], *, unit: str | None = None) -> None:
+    """Pull these patients; one whose by-id read answers 404 in two sweeps loses its summary."""
+    dangling = _dangling(run)
+    wanted = (key for key in keys if key not in dangling)
+    for chunk in run.fetch_all("patients", wanted, run.client.patient):
+        for fetched in chunk:
+            if isinstance(fetched.value, Pulled):
+                run.ingest.record(fetched.value)
+        run.flush()
+        missing = [fetched.key for fetched in chunk if fetched.outcome == "missing"]
+        for key in missing:
+            _missing_patient(run, key, dangling)
+        if missing:
+            _save_dangling(run, dangling)
+        _note(run, unit, chunk)
+        run.tell("patients", run.ingest.counts[PATIENTS])
+
+
+def sweep_comments(run: Run) -> None:
+    """Pull the comments that this sweep has not seen; what fails is tried once more at the end."""
+    _sweep(run, "comments", "appointment", COMMENTS)
+
+
+def sweep_patients(run: Run) -> None:
+    """Pull the patients that this sweep has not seen; what fails is tried once more at the end."""
+    _sweep(run, "patients", "patient", PATIENTS)
+
+
+def _sweep(run: Run, unit: str, kind: str, view: str) -> None:
+    pull = pull_comments if view == COMMENTS else pull_patients
+    while not run.sweep.settled(unit):
+        state = run.sweep.state_of(unit) or _AFTER
+        again = state.startswith(_AGAIN)
+        after = state.removeprefix(_AGAIN if again else _AFTER)
+        worklist = run.stores.worklist
+        keys = worklist.unpulled(*run.where, kind, view, run.sweep.number, after=after)
+        pull(run, keys, unit=unit)
+        run.sweep.mark(unit, DONE if again else _AGAIN)
+
+
+def _note(
+    run: Run, unit: str | None, chunk: list[Fetched[ArrayRecord]] | list[Fetched[Pulled]]
+) -> None:
+    if unit is not None and chunk:
+        state = run.sweep.state_of(unit) or _AFTER
+        run.sweep.mark(unit, (_AGAIN if state.startswith(_AGAIN) else _AFTER) + chunk[-1].key)
+
+
+def _store_comments(run: Run, chunk: list[Fetched[ArrayRecord]]) -> None:
+    for fetched in chunk:
+        if fetched.value is not None:
+            run.ingest.array(fetched.value)
+    run.flush()
+    run.tell("comments", run.ingest.counts[COMMENTS])
+
+
+def _missing_patient(run: Run, key: str, dangling: set[str]) -> None:
+    records = run.stores.records
+    times = records.mark_missing(*run.where, PATIENTS, key, run.sweep.number)
+    if times == 0:
+        dangling.add(key)
+        return
+    run.report.missing += 1
+    if times >= 2 and records.remove(*run.where, PATIENTS, key):
+        run.report.removed += 1
+
+
+def _dangling(run: Run) -> set[str]:
+    """Patients that records name and QUBS does not know: asked for once a sweep."""
+    known = run.stores.state.get(*run.where, _DANGLING) or {}
+    return set(known.get("keys", ())) if known.get("sweep") == run.sweep.number else set()
+
+
+def _save_dangling(run: Run, keys: set[str]) -> None:
+    value = {"sweep": run.sweep.number, "keys": sorted(keys)[:_MOST_DANGLING]}
+    run.stores.state.set(*run.where, _DANGLING, value)
