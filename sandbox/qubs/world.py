@@ -135,23 +135,25 @@ class DomainWorld:
         return found is None or not found.patient_ids
 
     def page(
-        self, selection: Selection, position: int, size: int
+        self, selection: Selection, position: int, size: int, skip: int = 0
     ) -> tuple[list[Record], int | None]:
-        """Up to ``size`` records from ``position``, and where to go on (None at the end)."""
+        """Up to ``size`` records from ``position`` after passing over ``skip``, and where to go on
+        (None at the end)."""
         records: list[Record] = []
-        for place, record in self._matches(selection, position):
+        for place, found in islice(self._matches(selection, position), skip, None):
             if len(records) == size:
                 return records, place
-            records.append(record)
+            records.append(self._source.record(found) if isinstance(found, int) else found)
         return records, None
 
-    def _matches(self, selection: Selection, position: int) -> Iterator[tuple[int, Record]]:
+    def _matches(self, selection: Selection, position: int) -> Iterator[tuple[int, int | Record]]:
+        """Places and what stands there: the number of a generated record, or an edited one."""
         base = self._base(selection)
         plain = not self.touched and not selection.narrow and not self._any_hidden()
         for place in range(position, len(base)):
             index = base[place]
             if plain or self._base_match(index, selection):
-                yield place, self._source.record(index)
+                yield place, index
                 continue
             record = self._edited_base(index)
             if record is not None and self._match(record, selection):

@@ -130,11 +130,11 @@ def window(access: Access, chosen: Selection) -> list[Record]:
         skip = max(skip - min(repeat.rows, take - 1), 0)
     unstable = faulting.find(access.faults, "unstable_order")
     with access.emulator.world.lock:
-        records, _ = access.domain.page(chosen, 0, skip + take + (500 if unstable else 0))
-    if unstable and records:
-        turn = unstable.fired * unstable.rows % len(records)
-        records = records[turn:] + records[:turn]
-    return records[skip : skip + take]
+        if unstable is None:
+            return access.domain.page(chosen, 0, take, skip)[0]
+        records, _ = access.domain.page(chosen, 0, paging.MAX_SKIP + paging.MAX_ROWS)
+    turn = unstable.fired * unstable.rows % len(records) if records else 0
+    return (records[turn:] + records[:turn])[skip : skip + take]
 
 
 def cursor_page(access: Access, chosen: Selection) -> tuple[list[Record], dict[str, Any]]:
