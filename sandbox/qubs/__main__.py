@@ -78,6 +78,20 @@ def _carrying(choice: str) -> frozenset[tuple[str, str]]:
     return DEMO_PATIENT_ID_SITES if choice == "demo" else frozenset()
 
 
+def _service(options: argparse.Namespace) -> ServiceSettings:
+    secret = os.environ.get("QUBS_SANDBOX_SECRET") or DEFAULT_CREDENTIAL
+    clients = read_clients(options.clients) if options.clients else default_clients(secret)
+    return ServiceSettings(
+        clients,
+        token_ttl_s=options.token_ttl,
+        refresh_tokens=options.refresh_tokens,
+        id_tokens=options.id_tokens,
+        patient_list=options.patient_list,
+        status_after_final=options.status_after_final,
+        public_url=options.public_url,
+    )
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGTERM or Ctrl-C. The client secret is read from ``QUBS_SANDBOX_SECRET``."""
     options = _parser().parse_args(arguments)
@@ -91,18 +105,7 @@ def main(arguments: list[str] | None = None) -> int:
             days_ahead=options.days_ahead,
             patient_id_sites=_carrying(options.patient_ids),
         )
-        secret = os.environ.get("QUBS_SANDBOX_SECRET") or DEFAULT_CREDENTIAL
-        clients = read_clients(options.clients) if options.clients else default_clients(secret)
-        service = ServiceSettings(
-            clients,
-            token_ttl_s=options.token_ttl,
-            refresh_tokens=options.refresh_tokens,
-            id_tokens=options.id_tokens,
-            patient_list=options.patient_list,
-            status_after_final=options.status_after_final,
-            public_url=options.public_url,
-        )
-        app = create_app(World(settings), service)
+        app = create_app(World(settings), _service(options))
         server = EmulatorServer(app, options.host, options.port)
     except (OSError, ValueError) as error:
         print(f"sandbox.qubs: {error}", file=sys.stderr)
