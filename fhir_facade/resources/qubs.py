@@ -55,6 +55,9 @@ def map_subject(subject: Subject, records: SubjectRecords, context: QubsContext)
     mapper = _MAPPERS.get(subject.kind)
     if mapper is None:
         raise ValueError(f"QUBS has no subject of the kind {subject.kind!r}")
+    if not subject.key.strip():
+        nameless = tuple(Rejection(*key, "the subject has no key") for key in records.own)
+        return MappedSubject(rejected=nameless)
     own, rejected = readable(records.own, context.domain)
     mapped = mapper(subject, SubjectRecords(own, records.related), context)
     return MappedSubject(
@@ -97,6 +100,9 @@ def _map_appointment(
     sites = sites_of(records.own)
     site = Subject("site", sites[0]) if sites else None
     site_records = records.related.get(site, NO_RECORDS) if site else NO_RECORDS
+    if site_records:
+        # By the same rule as the site itself, or a reference could lead to no Location.
+        site_records, _ = readable(site_records, context.domain)
     merged, used, warnings = read_appointment(subject.key, records.own, site_records, context)
     if merged is None:
         return MappedSubject()
