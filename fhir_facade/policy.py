@@ -240,3 +240,71 @@ def covers_type(reach: Reach, resource_type: str, letter: Letter) -> bool:
     return any(
         letter in grant.letters and grant.type in ("*", resource_type) for grant in reach.grants
     )
+
+
+def admits(
+    reach: Reach,
+    resource_type: str,
+    letter: Letter,
+    facts: RowFacts,
+    memberships: Mapping[str, frozenset[str]] | None = None,
+) -> bool:
+    """The second check: whether the principal may have a row with these columns.
+
+    `memberships` gives the groups of each patient at the revision of the query; without it grants
+    to group members admit nothing. Denies whatever no grant allows.
+    """
+    own = reach.grants_for(resource_type, letter)
+    kind = reach.classes.get(resource_type)
+    if facts.type != resource_type or not own or kind is None:
+        return False
+    if kind is not ReachClass.INHERITED:
+        return _any_covers(reach, resource_type, own, facts, memberships or {})
+    target = facts.inherits
+    if target is None or reach.classes.get(target, kind) is kind:
+        return False
+    through = (*reach.grants_for(target, "r"), *reach.grants_for(target, "s"))
+    return _any_covers(reach, target, own, facts, memberships or {}) and _any_covers(
+        reach, target, through, facts, memberships or {}
+    )
+
+
+def _any_covers(
+    reach: Reach,
+    decisive_type: str,
+    grants: Iterable[Grant],
+    facts: RowFacts,
+    memberships: Mapping[str, frozenset[str]],
+) -> bool:
+    """Any of the grants, as the class of `decisive_type` has it: the target's, for heirs."""
+    return any(
+        _covers_patients(reach, decisive_type, grant.patients, facts, memberships)
+        for grant in grants
+        if not grant.categories or any(one.matches(facts.categories) for one in grant.categories)
+    )
+
+
+def _covers_patients(
+    reach: Reach,
+    decisive_type: str,
+    patients: PatientSet,
+    facts: RowFacts,
+    memberships: Mapping[str, frozenset[str]],
+) -> bool:
+    if reach.classes[decisive_type] is ReachClass.DIRECTORY:
+        return True
+    if decisive_type == "Group":
+        if reach.members is None:
+            return isinstance(patients, AllPatients)
+        return facts.type == "Group" and facts.id in reach.members
+    match patients:
+        case AllPatients():
+            return True
+        case SomePatients(ids):
+            return not ids.isdisjoint(facts.patients)
+        case GroupMembers(group_ids):
+            nowhere: frozenset[str] = frozenset()
+            return any(
+                not group_ids.isdisjoint(memberships.get(patient, nowhere))
+                for patient in facts.patients
+            )

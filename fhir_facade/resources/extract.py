@@ -83,12 +83,12 @@ def fold(text: str) -> str:
         apart = unicodedata.normalize("NFKD", text.casefold())
         bare = "".join(c for c in apart if not unicodedata.combining(c))
         folded = unicodedata.normalize("NFKC", bare).casefold()
-    return " ".join(_storable(folded).split())
+    return " ".join(storable(folded).split())
 
 
 def token_key(text: str) -> str:
     """A code or system as the index holds it: itself, or its hash when it is long."""
-    text = _storable(text)
+    text = storable(text)
     if len(text) <= TOKEN_LENGTH:
         return text
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
@@ -217,7 +217,7 @@ def _coded(rows: _Rows, parameter: SearchParameter, node: Any, code_name: str) -
 def _string(rows: _Rows, parameter: SearchParameter, node: Any) -> None:
     """A string, or each part of a HumanName or Address."""
     if isinstance(node, str):
-        rows.strings.append(StringRow(parameter.name, fold(node)[:FOLDED_LENGTH], _storable(node)))
+        rows.strings.append(StringRow(parameter.name, fold(node)[:FOLDED_LENGTH], storable(node)))
     elif isinstance(node, dict):
         for part in _NAME_OR_ADDRESS:
             value = node.get(part)
@@ -262,7 +262,7 @@ def _local_target(node: Any) -> tuple[str, str] | None:
     return _parsed(text) if isinstance(text, str) else None
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """Without what PostgreSQL cannot hold in a text: NUL and lone surrogates."""
     if "\x00" not in text and (text.isascii() or _SURROGATE.search(text) is None):
         return text
