@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from flask import Response, request
@@ -125,7 +125,7 @@ def terminology_capabilities(tenant: TenantParts) -> FHIRResource:
         "date": RELEASED,
         "description": "The server publishes its ConceptMaps and has no terminology operations.",
         "kind": "instance",
-        "software": {"name": "fhir-facade", "version": version("fhir-facade")},
+        "software": _software(),
         "implementation": {"description": tenant.name, "url": tenant.base},
     }
 
@@ -133,9 +133,16 @@ def terminology_capabilities(tenant: TenantParts) -> FHIRResource:
 def _software() -> dict[str, str]:
     return {
         "name": "fhir-facade",
-        "version": version("fhir-facade"),
+        "version": _version(),
         "releaseDate": RELEASED,
     }
+
+
+def _version() -> str:
+    try:
+        return version("fhir-facade")
+    except PackageNotFoundError:
+        return "0+source"  # run from a checkout that is not installed
 
 
 def _security(base: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
+from fhir_facade import clock
 from fhir_facade.fhir import FHIRResource
 from fhir_facade.mirror.criteria import (
     Criterion,
@@ -30,8 +31,8 @@ from fhir_facade.resources.extract import (
     token_key,
 )
 
-_APPROXIMATE_US = 86_400_000_000
-"""`ap` widens the searched interval by a day on each side."""
+_INSTANT_WIDTH_US = 1_000
+"""Instants are shown in whole milliseconds, so `_lastUpdated` names a millisecond."""
 
 
 def matches(
@@ -43,7 +44,7 @@ def matches(
 ) -> bool:
     """Whether every criterion holds. Dates without a zone are read in `zone`."""
     values = index_values(definition, resource, zone)
-    updated = DateRow("_lastUpdated", last_updated_us, last_updated_us + 1)
+    updated = DateRow("_lastUpdated", last_updated_us, last_updated_us + _INSTANT_WIDTH_US)
     return all(_holds(criterion, resource["id"], values, updated) for criterion in criteria)
 
 
@@ -111,12 +112,14 @@ def _is_date(row: DateRow, value: DateValue) -> bool:
         case "lt":
             return row.lo_us < lo
         case "ge":
-            return row.hi_us > hi or within
+            return row.hi_us > lo and (row.hi_us > hi or within)
         case "le":
-            return row.lo_us < lo or within
+            return row.lo_us < hi and (row.lo_us < lo or within)
         case "sa":
             return row.lo_us >= hi
         case "eb":
             return row.hi_us <= lo
         case "ap":
-            return row.lo_us < hi + _APPROXIMATE_US and row.hi_us > lo - _APPROXIMATE_US
+            # R4: a tenth of the distance between now and the date.
+            slack = abs(clock.now_us() - (lo + hi) // 2) // 10
+            return row.lo_us < hi + slack and row.hi_us > lo - slack

@@ -168,8 +168,20 @@ def _included(
                 INCLUDE_LIMIT + 1,
             )
         cut = cut or len(rows) > INCLUDE_LIMIT
-        for row in find.admitted(conn, tenant, reach, revision, rows[:INCLUDE_LIMIT]):
+        for row in _readable(conn, tenant, reach, revision, rows[:INCLUDE_LIMIT]):
             if (row.type, row.id) not in seen:
                 seen.add((row.type, row.id))
                 kept.append(row)
     return tuple(kept), cut
+
+
+def _readable(
+    conn: Connection, tenant: str, reach: Reach, revision: int, rows: list[Row]
+) -> list[Row]:
+    """Included rows need a scope that searches their type, or one that reads it."""
+    kept = find.admitted(conn, tenant, reach, revision, rows, "s")
+    if len(kept) == len(rows):
+        return kept
+    readable = {row.pk for row in find.admitted(conn, tenant, reach, revision, rows, "r")}
+    readable.update(row.pk for row in kept)
+    return [row for row in rows if row.pk in readable]
