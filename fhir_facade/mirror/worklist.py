@@ -82,6 +82,28 @@ class Worklist:
         with self._database.read() as conn:
             return conn.execute(query).scalar()
 
+    def missing_in(self, tenant: str, source: str, view: str, sweep: int) -> list[tuple[str, int]]:
+        """Records found missing in this sweep: (key, in how many sweeps so far), by key."""
+        columns = record.c
+        query = select(columns.key, columns.missing_sweeps).where(
+            columns.tenant == tenant,
+            columns.source == source,
+            columns.view == view,
+            columns.missing_sweep == sweep,
+            columns.missing_sweeps > 0,
+        )
+        with self._database.read() as conn:
+            return [(key, count) for key, count in conn.execute(query.order_by(columns.key))]
+
+    def count_subjects(self, tenant: str, source: str, kind: str) -> int:
+        """How many subjects of a kind any record speaks of."""
+        link = record_link.c
+        query = select(func.count(link.target_key.distinct())).where(
+            link.tenant == tenant, link.source == source, link.target_kind == kind
+        )
+        with self._database.read() as conn:
+            return conn.execute(query).scalar_one()
+
     def orphans(self, tenant: str, source: str, view: str, main: str) -> list[str]:
         """Keys of records of `view` that have no record of the view `main` beside them."""
         columns, other = record.c, record.alias()
@@ -96,6 +118,30 @@ class Worklist:
         )
         with self._database.read() as conn:
             return list(conn.execute(query.order_by(columns.key)).scalars())
+
+    def beside(self, tenant: str, source: str, kind: str, key: str, other: str) -> list[str]:
+        """Keys of subjects of the kind `other` that share a record with this subject."""
+        own, its = record_link.alias(), record_link.alias()
+        same_record = and_(
+            own.c.tenant == its.c.tenant,
+            own.c.source == its.c.source,
+            own.c.view == its.c.view,
+            own.c.key == its.c.key,
+        )
+        query = (
+            select(its.c.target_key)
+            .select_from(own.join(its, same_record))
+            .where(
+                own.c.tenant == tenant,
+                own.c.source == source,
+                own.c.target_kind == kind,
+                own.c.target_key == key,
+                its.c.target_kind == other,
+            )
+            .distinct()
+        )
+        with self._database.read() as conn:
+            return list(conn.execute(query).scalars())
 
     def unlinked(self, tenant: str, source: str, kind: str, to: str) -> int:
         """How many subjects of a kind have no record that also speaks of a subject of kind `to`."""

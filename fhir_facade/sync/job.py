@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from fhir_facade.errors import SettingsError
 from fhir_facade.mirror.database import Database
+from fhir_facade.mirror.groups import GroupStore
 from fhir_facade.mirror.leases import LeaseStore
 from fhir_facade.mirror.publish import Publisher
 from fhir_facade.mirror.quarantine import QuarantineStore
@@ -99,6 +100,7 @@ class Stores:
     quarantine: QuarantineStore
     leases: LeaseStore
     state: StateStore
+    groups: GroupStore
 
 
 def open_stores(database: Database, registry: Mapping[str, ResourceDefinition]) -> Stores:
@@ -111,4 +113,5 @@ def open_stores(database: Database, registry: Mapping[str, ResourceDefinition]) 
         QuarantineStore(database),
         LeaseStore(database),
         StateStore(database),
+        GroupStore(database),
     )

@@ -37,6 +37,19 @@ def superseded(
     return (TELE_REPORTING, subject.key) if ended else None
 
 
+def without_gone(bodies: Mapping[RecordKey, Any], gone: frozenset[str]) -> Mapping[RecordKey, Any]:
+    """The records of an appointment as if they did not name the patients that are gone."""
+    if not gone:
+        return bodies
+    return {key: _unnamed(body, gone) for key, body in bodies.items()}
+
+
+def _unnamed(body: Any, gone: frozenset[str]) -> Any:
+    if isinstance(body, list):
+        return [_unnamed(item, gone) for item in body]
+    return {**body, "patientId": None} if _patient(body) in gone else body
+
+
 def _patient(body: Any) -> str | None:
     value = body.get("patientId") if isinstance(body, dict) else None
     return None if absent(value) else str(value).strip()

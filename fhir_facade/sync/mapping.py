@@ -24,7 +24,8 @@ from fhir_facade.resources.provenance import Origin, provenance_for
 from fhir_facade.resources.qubs import MappedSubject, RecordKey, dependencies_of, map_subject
 from fhir_facade.resources.subject import Subject
 from fhir_facade.sync.job import OnProgress, Progress, QubsJob, Stores
-from fhir_facade.sync.linking import superseded
+from fhir_facade.sync.linking import superseded, without_gone
+from fhir_facade.sync.patients import gone_patients
 from fhir_facade.sync.report import Report
 
 _BATCH = LARGEST_BATCH // 2
@@ -66,6 +67,7 @@ class Mapper:
         self._stores = stores
         self._report = report
         self._where = (job.tenant, job.source)
+        self._gone: frozenset[str] = frozenset()
         self._held = {
             (entry.kind, entry.key) for entry in stores.quarantine.list(*self._where, limit=100_000)
         }
@@ -81,6 +83,7 @@ class Mapper:
         `check` is called before each write.
         """
         done = 0
+        self._gone = gone_patients(self._job, self._stores)
         total = self._stores.records.dirty_count(*self._where)
         while True:
             batch = self._stores.records.dirty(*self._where, _BATCH)
@@ -132,7 +135,11 @@ class Mapper:
     def _output(
         self, subject: Subject, mark: int, loaded: _Loaded, entries: list[QuarantineEntry]
     ) -> SubjectOutput:
-        own = loaded.bodies(subject)
+        own: Records = loaded.bodies(subject)
+        if subject.kind == "patient" and subject.key in self._gone:
+            return SubjectOutput(subject, mark, ())
+        if subject.kind == "appointment":
+            own = without_gone(own, self._gone)
         related: dict[Subject, Records] = {
             other: loaded.bodies(other) for other in dependencies_of(subject, own)
         }

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import chain
 
-from fhir_facade.mirror.worklist import ANY_SWEEP
 from fhir_facade.sync.absence import settle_absence
 from fhir_facade.sync.lists import (
     CLOSED,
@@ -22,15 +21,15 @@ from fhir_facade.sync.lists import (
     listed_completely,
     status_unit,
 )
+from fhir_facade.sync.patients import settle_patients
 from fhir_facade.sync.pull import Run
 from fhir_facade.sync.sublists import (
     pull_comments,
-    pull_patients,
+    pull_new_patients,
     sweep_comments,
     sweep_patients,
 )
 from fhir_facade.upstream.errors import BudgetSpent
-from fhir_facade.upstream.qubs_words import PATIENTS
 
 _CURSOR = "hot-comments"
 
@@ -59,7 +58,7 @@ class QubsPlan:
         run.report.sweep = run.sweep.number
         self._hot_lists()
         self._hot_comments(allowance // 4)
-        self._new_patients()
+        pull_new_patients(run)
         run.budget.cap(allowance - (run.budget.calls - before))
         try:
             self._complete()
@@ -90,10 +89,6 @@ class QubsPlan:
             pull_comments(run, chosen)
             run.stores.state.set(*run.where, _CURSOR, chosen[-1])
 
-    def _new_patients(self) -> None:
-        run = self._run
-        pull_patients(run, run.stores.worklist.unpulled(*run.where, "patient", PATIENTS, ANY_SWEEP))
-
     def _complete(self) -> bool:
         """Go on with the sweep to its end, as far as the budget allows; whether it got there."""
         run, lists = self._run, self._lists
@@ -107,6 +102,7 @@ class QubsPlan:
         sweep_comments(run)
         self._map_backlog()
         sweep_patients(run)
+        settle_patients(run)
         if listed_completely(run) and lists.sites is not None:
             settle_absence(run, lists)
         elif not self._all_settled():

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import structlog
 
 from fhir_facade import clock
+from fhir_facade.mirror.versions import current_revision
 from fhir_facade.resources.subject import Subject
 from fhir_facade.resources.version import MAPPING_VERSION
 from fhir_facade.sync.budget import HourlyBudget
@@ -28,19 +29,11 @@ from fhir_facade.sync.pull import Run
 from fhir_facade.sync.report import LAST, Report
 from fhir_facade.sync.sweep import Sweep
 from fhir_facade.upstream.errors import BudgetSpent, Stopped, UpstreamError
-from fhir_facade.upstream.http import UpstreamClient
-from fhir_facade.upstream.oauth import ClientCredentials, Credentials
-from fhir_facade.upstream.qubs import QubsClient
+from fhir_facade.upstream.qubs import QubsClient, open_qubs
 
 _MAPPED_BY = "mapping-version"
+_GROUPS_AT = "groups-at"
 _log = structlog.get_logger(__name__)
-
-
-def open_client(job: QubsJob, stop: threading.Event | None = None) -> QubsClient:
-    """The client of the job's domain. `stop` ends its waits. To be closed by the caller."""
-    settings = job.settings
-    auth = ClientCredentials(Credentials(settings.token_url, settings.client_id, settings.secret()))
-    return QubsClient(UpstreamClient(settings.base_url, auth, stop=stop), settings.domain, auth)
 
 
 def sync_once(
@@ -60,7 +53,7 @@ def sync_once(
     with _held(stores, job) as lease:
         run = _Round(stores, job, Report(job.tenant, job.source, full), lease, progress, stop)
         _mark_settings(stores, job)
-        opened = client or open_client(job, stop)
+        opened = client or open_qubs(job.settings, stop=stop)
         try:
             _pull(run, opened)
         finally:
@@ -77,6 +70,7 @@ def remap(stores: Stores, job: QubsJob, *, progress: OnProgress | None = None) -
         stores.records.mark_all_dirty(job.tenant, job.source)
         _mark_settings(stores, job)
         run.map_all()
+        _refresh_groups(stores, job, always=True)
         return run.report
 
 
@@ -92,7 +86,7 @@ def sync_loop(
     A failing round is reported and the next one tries again; when another process holds the source,
     this one waits.
     """
-    client = open_client(job, stop)
+    client = open_qubs(job.settings, stop=stop)
     try:
         while not stop.is_set():
             pause = float(job.settings.sync_interval_seconds)
@@ -218,6 +212,7 @@ def _finish(run: _Round) -> None:
     where = (job.tenant, job.source)
     run.map_all()
     run.check()
+    _refresh_groups(stores, job, always=report.full)
     report.held = stores.quarantine.count(*where)
     report.unlinked = _unlinked(stores, job, report)
     report.save(stores.state)
@@ -232,6 +227,16 @@ def _finish(run: _Round) -> None:
         faults=report.faults.total(),
         sweep_complete=report.sweep_complete,
     )
+
+
+def _refresh_groups(stores: Stores, job: QubsJob, *, always: bool) -> None:
+    """Let group members follow the patients; the revision tells, so a kill is made good."""
+    with stores.database.read() as conn:
+        revision, _ = current_revision(conn, job.tenant)
+    if not always and stores.state.get(job.tenant, job.source, _GROUPS_AT) == revision:
+        return
+    followed = stores.groups.refresh(job.tenant) or revision
+    stores.state.set(job.tenant, job.source, _GROUPS_AT, max(revision, followed))
 
 
 def _unlinked(stores: Stores, job: QubsJob, report: Report) -> int | None:

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from fhir_facade.mirror.worklist import ANY_SWEEP
+from fhir_facade.sync import patients
 from fhir_facade.sync.pull import Fetched, Run
 from fhir_facade.sync.sweep import DONE
 from fhir_facade.upstream.pulled import Pulled
 from fhir_facade.upstream.qubs_rows import ArrayRecord
 from fhir_facade.upstream.qubs_words import COMMENTS, PATIENTS
 
-_DANGLING = "dangling-patients"
-_MOST_DANGLING = 5_000
 _AFTER = "after:"
 _AGAIN = "again:"
 
@@ -26,21 +26,24 @@ def pull_comments(run: Run, keys: Iterable[str], *, unit: str | None = None) -> 
 
 
 def pull_patients(run: Run, keys: Iterable[str], *, unit: str | None = None) -> None:
-    """Pull these patients; one whose by-id read answers 404 in two sweeps loses its summary."""
-    dangling = _dangling(run)
-    wanted = (key for key in keys if key not in dangling)
-    for chunk in run.fetch_all("patients", wanted, run.client.patient):
+    """Pull these patients, and note those that QUBS does not know (see `patients.py`)."""
+    for chunk in run.fetch_all("patients", keys, run.client.patient):
         for fetched in chunk:
-            if isinstance(fetched.value, Pulled):
+            if fetched.value is not None:
                 run.ingest.record(fetched.value)
         run.flush()
-        missing = [fetched.key for fetched in chunk if fetched.outcome == "missing"]
-        for key in missing:
-            _missing_patient(run, key, dangling)
-        if missing:
-            _save_dangling(run, dangling)
+        patients.note_found(run, [f.key for f in chunk if f.outcome == "done"])
+        patients.note_missing(run, [f.key for f in chunk if f.outcome == "missing"])
         _note(run, unit, chunk)
         run.tell("patients", run.ingest.counts[PATIENTS])
+
+
+def pull_new_patients(run: Run) -> None:
+    """Pull the patients that records name and that were never asked for."""
+    asked = patients.known_missing(run)
+    worklist = run.stores.worklist
+    keys = worklist.unpulled(*run.where, "patient", PATIENTS, ANY_SWEEP)
+    pull_patients(run, (key for key in keys if key not in asked))
 
 
 def sweep_comments(run: Run) -> None:
@@ -79,25 +82,3 @@ def _store_comments(run: Run, chunk: list[Fetched[ArrayRecord]]) -> None:
             run.ingest.array(fetched.value)
     run.flush()
     run.tell("comments", run.ingest.counts[COMMENTS])
-
-
-def _missing_patient(run: Run, key: str, dangling: set[str]) -> None:
-    records = run.stores.records
-    times = records.mark_missing(*run.where, PATIENTS, key, run.sweep.number)
-    if times == 0:
-        dangling.add(key)
-        return
-    run.report.missing += 1
-    if times >= 2 and records.remove(*run.where, PATIENTS, key):
-        run.report.removed += 1
-
-
-def _dangling(run: Run) -> set[str]:
-    """Patients that records name and QUBS does not know: asked for once a sweep."""
-    known = run.stores.state.get(*run.where, _DANGLING) or {}
-    return set(known.get("keys", ())) if known.get("sweep") == run.sweep.number else set()
-
-
-def _save_dangling(run: Run, keys: set[str]) -> None:
-    value = {"sweep": run.sweep.number, "keys": sorted(keys)[:_MOST_DANGLING]}
-    run.stores.state.set(*run.where, _DANGLING, value)

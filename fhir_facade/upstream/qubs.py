@@ -7,14 +7,17 @@ raises the UpstreamError family.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any
 
+from fhir_facade.settings import QubsSource
 from fhir_facade.upstream import paging
+from fhir_facade.upstream.backoff import Retries
 from fhir_facade.upstream.errors import CallFacts, NotFoundUpstream
 from fhir_facade.upstream.http import Answer, UpstreamClient
-from fhir_facade.upstream.oauth import ClientCredentials
+from fhir_facade.upstream.oauth import ClientCredentials, Credentials
 from fhir_facade.upstream.pulled import Page, Pulled
 from fhir_facade.upstream.qubs_rows import (
     ArrayRecord,
@@ -38,6 +41,7 @@ from fhir_facade.upstream.qubs_words import (
     STAFF_SKILLS,
     TELE_REPORTING,
 )
+from fhir_facade.upstream.transport import Timeouts
 
 
 class QubsClient:
@@ -254,6 +258,21 @@ class QubsClient:
 
         for page in paging.offset_pages(operation, fetch, _appointment_key):
             yield page_of(view, "appointmentId", page.rows, page.correlation_id)
+
+
+def open_qubs(
+    source: QubsSource,
+    *,
+    stop: threading.Event | None = None,
+    timeouts: Timeouts | None = None,
+    retries: Retries | None = None,
+) -> QubsClient:
+    """The client of one configured domain, to be closed by the caller. `stop` ends its waits."""
+    auth = ClientCredentials(
+        Credentials(source.token_url, source.client_id, source.secret()), retries=retries
+    )
+    http = UpstreamClient(source.base_url, auth, timeouts=timeouts, retries=retries, stop=stop)
+    return QubsClient(http, source.domain, auth)
 
 
 def _appointment_key(row: Any) -> str | None:
