@@ -10,6 +10,7 @@ nothing.
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -137,9 +138,26 @@ def _fail(parts: BulkParts, store: PartStore, claim: Claim, error: Exception) ->
     pause = settings.retry_seconds * 2**claim.failures
     now_us = clock.now_us()
     retry_us = None if last else now_us + int(pause * 1_000_000)
-    _log.error("part_failed", job=claim.job.id, part=claim.n, attempt=claim.attempt, reason=reason)
+    _log.error(
+        "part_failed",
+        job=claim.job.id,
+        part=claim.n,
+        attempt=claim.attempt,
+        reason=reason,
+        where=_place(error),
+    )
     try:
         store.fail(claim, reason, retry_us=retry_us, now_us=now_us)
     except SQLAlchemyError as unreachable:
         # The lease lapses by itself: nothing is lost but time.
         _log.error("part_failure_not_stored", job=claim.job.id, reason=type(unreachable).__name__)
+
+
+def _place(error: Exception) -> str:
+    """File and line where it was raised, for whoever reads the log."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return ""
+    return f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"
