@@ -7,12 +7,12 @@ them.
 from __future__ import annotations
 
 import atexit
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from flask import Flask
-from smart_auth.server import AuthServer
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from fhir_facade import telemetry
@@ -23,6 +23,7 @@ from fhir_facade.bulk.model import BulkParts, BulkSettings
 from fhir_facade.errors import SettingsError
 from fhir_facade.mirror import migrate as mirror_migrate
 from fhir_facade.mirror.database import Database, open_database
+from fhir_facade.mirror.groups import GroupStore
 from fhir_facade.readiness import readiness_checks
 from fhir_facade.resources.registry import REGISTRY
 from fhir_facade.resources.terminology import CodeTables, concept_maps, tables_for
@@ -31,9 +32,12 @@ from fhir_facade.rest.blueprint import create_blueprint, create_root_blueprint
 from fhir_facade.rest.parts import RestParts, TenantParts
 from fhir_facade.search.cursor import CursorBox
 from fhir_facade.settings import Settings, load
+from fhir_facade.sync import runner
+from fhir_facade.sync.job import QubsJob, Stores, open_stores, qubs_job
 from smart_auth import migrate as auth_migrate
 from smart_auth.admin import create_tenant_keys
 from smart_auth.ports import TenantInfo
+from smart_auth.server import AuthServer
 from smart_auth.settings import AuthSettings
 from smart_auth.store import AuthStore, open_store
 
@@ -49,7 +53,14 @@ class Facade:
     auth: AuthServer
     audit: AuditLog
     bulk: BulkParts
+    groups: GroupStore
+    sync: Stores
+    jobs: tuple[QubsJob, ...]
     tables: Mapping[str, CodeTables]
+
+    def run_syncs(self, stop: threading.Event) -> None:
+        """Sync every source in rounds until `stop` is set."""
+        runner.run_all(self.sync, self.jobs, stop)
 
     def upgrade(self) -> None:
         """Bring the tables of both databases to this release's shape, and make missing signing
@@ -107,6 +118,13 @@ def build(settings: Settings, *, check: bool = True) -> Facade:
         auth=AuthServer(auth_store, ports, auth_settings),
         audit=audit,
         bulk=_bulk(settings, database),
+        groups=GroupStore(database),
+        sync=open_stores(database, REGISTRY),
+        jobs=tuple(
+            qubs_job(slug, tenant, settings.fhir_base(slug))
+            for slug, tenant in settings.tenants.items()
+            if tenant.qubs is not None
+        ),
         tables=tables,
     )
     if check:
@@ -171,5 +189,5 @@ def _rest(facade: Facade) -> RestParts:
         audit=facade.audit,
         cursors=CursorBox(settings.keys, lifetime_seconds=settings.cursor_minutes * 60),
         bulk=facade.bulk,
-        readiness=readiness_checks(facade),
+        readiness=readiness_checks(facade.database, facade.auth_store, facade.jobs),
     )

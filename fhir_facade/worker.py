@@ -1,6 +1,7 @@
 """The worker: one process per export slot and one for syncs, each started again when it ends.
 
-The worker itself does no work, so it can always answer a signal. Its children claim leased rows, so a
+The worker itself does no work, so it can always answer a signal. Its children claim leased rows, so
+a
 child that was killed loses nothing: another claims what it held when the lease has lapsed.
 """
 

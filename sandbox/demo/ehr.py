@@ -7,10 +7,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, abort, redirect, render_template, request
-from smart_auth.server import AuthServer
 from werkzeug.wrappers import Response as AnyResponse
 
 from sandbox.demo.state import DemoPaths, read_json
+from smart_auth.admin import list_clients
+from smart_auth.records import Client
+from smart_auth.server import AuthServer
+from smart_auth.store import AuthStore
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
@@ -21,8 +24,11 @@ CSP = (
 class DemoPages:
     """Pages of the demo; reads what was seeded from the demo's state folder."""
 
-    def __init__(self, auth: AuthServer, paths: DemoPaths, public_url: str) -> None:
+    def __init__(
+        self, auth: AuthServer, store: AuthStore, paths: DemoPaths, public_url: str
+    ) -> None:
         self._auth = auth
+        self._store = store
         self._paths = paths
         self._root = public_url
 
@@ -59,8 +65,8 @@ class DemoPages:
         client = request.args.get("client")
         if client is None:
             return self.choose(next(iter(tenants)))
-        for slug, seeded in tenants.items():
-            if client in {one["client_id"] for one in seeded["launchable"]}:
+        for slug in tenants:
+            if client in {one.client_id for one in self._launchable(slug)}:
                 return self._launch(slug, client)
         abort(404, "No such app in the demo.")
 
@@ -70,8 +76,8 @@ class DemoPages:
         return self._render(
             "ehr.html",
             tenant=seeded,
-            patients=self._auth.ports.choose_patients(tenant, None, "", 200),
-            clients=seeded["launchable"],
+            patients=self._auth.core.ports.choose_patients(tenant, None, "", 200),
+            clients=self._launchable(tenant),
         )
 
     def launch(self, tenant: str) -> AnyResponse:
@@ -81,7 +87,9 @@ class DemoPages:
 
     def app_launch(self) -> str:
         """The sample app's launch page."""
-        clients = {seeded["fhir_base"]: seeded["sample"] for seeded in self._seed().values()}
+        clients = {
+            seeded["fhir_base"]: seeded["sample"]["client_id"] for seeded in self._seed().values()
+        }
         return self._render("app_launch.html", sample_clients=clients)
 
     def app_index(self) -> str:
@@ -90,17 +98,28 @@ class DemoPages:
 
     def _launch(self, tenant: str, client_id: str) -> AnyResponse:
         seeded = self._tenant(tenant)
-        client = next((c for c in seeded["launchable"] if c["client_id"] == client_id), None)
+        client = next((c for c in self._launchable(tenant) if c.client_id == client_id), None)
         patient = request.args.get("patient", "")
-        if client is None or not self._auth.ports.patient_exists(tenant, patient):
+        if (
+            client is None
+            or client.launch_uri is None
+            or not self._auth.core.ports.patient_exists(tenant, patient)
+        ):
             abort(404, "No such app or patient in the demo.")
         user = seeded["practitioner"]["user_id"]
         token = self._auth.launches.create(tenant, user, client_id, patient)
         query = urlencode({"iss": seeded["fhir_base"], "launch": token})
-        separator = "&" if "?" in client["launch_url"] else "?"
+        separator = "&" if "?" in client.launch_uri else "?"
         response = redirect(f"{client['launch_url']}{separator}{query}", 302)
-        self._auth.sessions.log_in(response, tenant, user)
+        info = self._auth.core.ports.tenants()[tenant]
+        self._auth.sessions.set_cookie(
+            response, info, self._auth.sessions.start(tenant, user, "ehr")
+        )
         return response
+
+    def _launchable(self, tenant: str) -> list[Client]:
+        """Active apps that an EHR can launch."""
+        return [c for c in list_clients(self._store, tenant) if c.active and c.launch_uri]
 
     def _seed(self) -> dict[str, Any]:
         return dict(read_json(self._paths.seed).get("tenants", {}))

@@ -12,11 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fhir_facade.mirror.find import FindRequest, find
-from fhir_facade.mirror.groups import GroupDefinition
 from joserfc.jwk import ECKey, RSAKey
 
 from fhir_facade.app import Facade
+from fhir_facade.mirror.find import FindRequest, find
+from fhir_facade.mirror.groups import GroupDefinition
 from fhir_facade.mirror.versions import Row, current_revision
 from fhir_facade.policy import AllPatients, Grant, Letter, Reach
 from fhir_facade.resources.registry import REGISTRY

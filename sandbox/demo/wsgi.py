@@ -13,6 +13,9 @@ facade = build(settings)
 application = create_app(facade=facade)
 application.register_blueprint(
     DemoPages(
-        facade.auth, DemoPaths(Path(os.environ["DEMO_STATE"])), settings.public_url
+        facade.auth,
+        facade.auth_store,
+        DemoPaths(Path(os.environ["DEMO_STATE"])),
+        settings.public_url,
     ).blueprint()
 )

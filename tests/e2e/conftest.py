@@ -1,0 +1,61 @@
+"""One demo serves all end-to-end tests; they run in one test process (the `demo` group)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.demo import DemoRunner, RunningDemo, free_port
+from tests.support.node import NodeClients, node_clients
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("demo"))
+
+
+@pytest.fixture(scope="session")
+def app_port() -> int:
+    """The port of the app under test, which the demo must know before it starts."""
+    return free_port()
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory, app_port: int) -> Iterator[RunningDemo]:
+    """The demo, with two more apps whose pages the tests serve themselves."""
+    folder = tmp_path_factory.mktemp("demo")
+    clients = folder / "clients.json"
+    root = f"http://localhost:{app_port}"
+    clients.write_text(
+        json.dumps(
+            [
+                {
+                    "client_id": "e2e-public",
+                    "client_name": "Test app",
+                    "redirect_uris": [f"{root}/app.html"],
+                    "launch_uri": f"{root}/launch.html",
+                },
+                {
+                    "client_id": "e2e-confidential",
+                    "client_secret": "a-secret-of-the-test-run",
+                    "client_name": "Confidential test app",
+                    "redirect_uris": [f"{root}/cb"],
+                },
+            ]
+        )
+    )
+    runner = DemoRunner(folder / "state", clients=clients)
+    yield runner.start()
+    runner.stop()
+
+
+@pytest.fixture(scope="session")
+def node(tmp_path_factory: pytest.TempPathFactory) -> NodeClients:
+    """npm packages of foreign clients; see `tests/support/node.py` for what happens without Node.js."""
+    return node_clients()
