@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from smart_auth import keyring
+
+_LOOPBACK_WITH_PORT = re.compile(r"^(http://(?:127\.0\.0\.1|\[::1\])):\d{1,5}(?=/)")
 
 Role = Literal["practitioner", "patient", "admin"]
 AuthMethod = Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"]
@@ -58,8 +61,12 @@ class Client:
         return self.client_id
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
-        """Exact match with a registered URI (RFC 9700 section 2.1)."""
-        return redirect_uri in self.redirect_uris
+        """Exact match with a registered URI (RFC 9700 section 2.1); only a loopback address that
+        was registered without a port matches any port (RFC 8252 section 7.3)."""
+        return redirect_uri in self.redirect_uris or (
+            _LOOPBACK_WITH_PORT.match(redirect_uri) is not None
+            and _LOOPBACK_WITH_PORT.sub(r"\1", redirect_uri) in self.redirect_uris
+        )
 
     def check_client_secret(self, client_secret: str) -> bool:
         """Constant-time comparison with the stored hash."""

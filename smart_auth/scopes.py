@@ -212,6 +212,10 @@ class ScopeSet:
             for part in _atoms(scope)
         )
 
+    def limit(self, most: ScopeSet) -> ScopeSet:
+        """Resource scopes cut down to `most`; special scopes are not its business and stay."""
+        return self.intersect(ScopeSet.of([*most.resources, *self.specials]))
+
     def intersect(self, allowed: ScopeSet) -> ScopeSet:
         """What is asked here and allowed there, in the words of the asking.
 

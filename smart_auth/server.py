@@ -14,8 +14,9 @@ from smart_auth.sessions import Sessions
 from smart_auth.settings import AuthSettings
 from smart_auth.store import AuthStore
 from smart_auth.verify import InvalidToken, VerifiedToken
+from smart_auth.web.account_views import AccountViews
+from smart_auth.web.launch_views import LaunchViews
 from smart_auth.web.oauth_views import OAuthViews
-from smart_auth.web.pages_views import PageViews
 
 __all__ = ["AuthServer", "InvalidToken", "VerifiedToken"]
 
@@ -31,6 +32,7 @@ class AuthServer:
         self.core = Core.build(store, ports, settings)
         self.sessions = Sessions(self.core)
         self.launches = Launches(self.core)
+        self.ports = ports
 
     def verify(self, tenant: str, token: str) -> VerifiedToken:
         """What the bearer of an access token may do now; raises `InvalidToken` with a reason."""
@@ -40,7 +42,8 @@ class AuthServer:
         """To be registered with `url_prefix="/fhir/<tenant>"`."""
         made = Blueprint("smart_auth", __name__, template_folder="templates")
         apps = OAuthViews(self.core)
-        pages = PageViews(self.core, self.sessions)
+        launch = LaunchViews(self.core, self.sessions)
+        account = AccountViews(self.core, self.sessions)
         read = ["GET", "HEAD", "OPTIONS"]
         self._add(made, "/.well-known/smart-configuration", apps.smart_configuration, read)
         self._add(made, "/.well-known/openid-configuration", apps.openid_configuration, read)
@@ -48,8 +51,15 @@ class AuthServer:
         self._add(made, "/auth/token", apps.token, APP_METHODS)
         self._add(made, "/auth/introspect", apps.introspect, APP_METHODS)
         self._add(made, "/auth/revoke", apps.revoke, APP_METHODS)
-        for path, view, methods in pages.routes():
-            self._add(made, path, view, methods)
+        self._add(made, "/auth/authorize", launch.authorize, ["GET", "POST"])
+        self._add(made, "/auth/continue", launch.next_step, ["GET"])
+        self._add(made, "/auth/login", launch.login, ["POST"])
+        self._add(made, "/auth/patient", launch.patient, ["POST"])
+        self._add(made, "/auth/consent", launch.consent, ["POST"])
+        self._add(made, "/auth/manage", account.manage, ["GET", "POST"])
+        self._add(made, "/auth/logout", account.logout, ["POST"])
+        self._add(made, "/auth/style.css", account.stylesheet, ["GET"])
+        self._add(made, "/auth/style.json", account.style_document, read)
         return made
 
     def _add(self, made: Blueprint, path: str, view: View, methods: list[str]) -> None:

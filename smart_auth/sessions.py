@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from flask import Request, Response
+from flask import Request
+from werkzeug.wrappers import Response as BaseResponse
 
 from smart_auth import clock, keyring
 from smart_auth.core import Core
@@ -39,6 +40,12 @@ class Sessions:
         self._core.store.sessions.add(tenant, session)
         return value
 
+    def log_in(self, response: BaseResponse, tenant: str, user_id: str) -> None:
+        """Log a user in whom an EHR on the same host has checked: a session, and its cookie on the
+        EHR's response. Raises LookupError for an unknown tenant or user."""
+        value = self.start(tenant, user_id, origin="ehr")
+        self.set_cookie(response, self._core.ports.tenants()[tenant], value)
+
     def current(self, tenant: TenantInfo, request: Request) -> Session | None:
         """The live session of this browser, if any."""
         value = request.cookies.get(SESSION_COOKIE)
@@ -50,11 +57,11 @@ class Sessions:
         """End a session, and with it the grants of online access."""
         self._core.store.sessions.end(tenant.slug, session.session_hash, clock.now())
 
-    def set_cookie(self, response: Response, tenant: TenantInfo, value: str) -> None:
+    def set_cookie(self, response: BaseResponse, tenant: TenantInfo, value: str) -> None:
         """Hand the session to the browser; it ends with the browser or the session."""
         self._set(response, tenant, SESSION_COOKIE, value)
 
-    def clear_cookie(self, response: Response, tenant: TenantInfo) -> None:
+    def clear_cookie(self, response: BaseResponse, tenant: TenantInfo) -> None:
         """Make the browser forget its session."""
         response.delete_cookie(
             SESSION_COOKIE,
@@ -71,11 +78,11 @@ class Sessions:
             return value, False
         return keyring.random_token(), True
 
-    def set_browser(self, response: Response, tenant: TenantInfo, value: str) -> None:
+    def set_browser(self, response: BaseResponse, tenant: TenantInfo, value: str) -> None:
         """Give the browser its value."""
         self._set(response, tenant, BROWSER_COOKIE, value)
 
-    def _set(self, response: Response, tenant: TenantInfo, name: str, value: str) -> None:
+    def _set(self, response: BaseResponse, tenant: TenantInfo, name: str, value: str) -> None:
         response.set_cookie(
             name,
             value,

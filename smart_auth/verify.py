@@ -142,4 +142,4 @@ class Verifier:
         scopes = ScopeSet.parse(granted, types).intersect(ScopeSet.parse(client.scope, types))
         if user is None or user.scope is None:
             return scopes
-        return scopes.intersect(ScopeSet.parse(user.scope, types))
+        return scopes.limit(ScopeSet.parse(user.scope, types))

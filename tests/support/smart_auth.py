@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import html
+import re
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from flask import Flask
+from flask.testing import FlaskClient
 from joserfc import jwt
 from joserfc.jwk import ECKey, Key, RSAKey
 
 from smart_auth import admin
 from smart_auth.ports import AccessEvent, PatientChoice, TenantInfo
+from smart_auth.records import User
 from smart_auth.server import AuthServer
 from smart_auth.settings import AuthSettings
 from smart_auth.store import AuthStore
@@ -135,3 +141,128 @@ def add_backend(
     """A backend client with one inline key and one group."""
     metadata = {"client_id": client_id, "jwks": public_jwks(key), "groups": ["g1"]} | more
     admin.create_client(store, tenant, metadata)
+
+
+REDIRECT = "http://localhost:8765/app.html"
+LAUNCH_SCOPE = (
+    "launch launch/patient openid fhirUser profile offline_access online_access refresh"
+    " patient/*.cruds user/*.rs"
+)
+VERIFIER = "v" * 64
+CHALLENGE = create_s256_code_challenge(VERIFIER)
+
+
+def add_people(store: AuthStore, tenant: str = "acme") -> dict[str, User]:
+    """A practitioner of the whole tenant, one with two patients, one with none, and a patient."""
+    people = {
+        "doctor": {"role": "practitioner", "whole_tenant": True, "fhir_user": "Practitioner/d1"},
+        "nurse": {"role": "practitioner", "patients": ["p1", "p2"], "fhir_user": "Practitioner/n"},
+        "idle": {"role": "practitioner", "fhir_user": "Practitioner/i"},
+        "ann": {"role": "patient", "patients": ["p1"], "fhir_user": "Patient/p1"},
+    }
+    return {
+        name: admin.create_user(store, tenant, name, PASSWORD, **options)  # type: ignore[arg-type]
+        for name, options in people.items()
+    }
+
+
+def add_apps(store: AuthStore, tenant: str = "acme") -> None:
+    """A public and a confidential app, and an old confidential one without PKCE."""
+    common = {"redirect_uris": [REDIRECT], "scope": LAUNCH_SCOPE}
+    for metadata in (
+        {"client_id": "public", "client_name": "Public <app>"},
+        {"client_id": "secret", "client_secret": "s3cret +%/é"},
+        {"client_id": "old", "client_secret": "old-secret", "pkce_optional": True},
+    ):
+        admin.create_client(store, tenant, common | metadata)
+
+
+def authorize_query(tenant: str = "acme", **changes: str | None) -> dict[str, str]:
+    """Parameters of a good authorization request, with some changed or (None) left out."""
+    query: dict[str, str | None] = {
+        "response_type": "code",
+        "client_id": "public",
+        "redirect_uri": REDIRECT,
+        "scope": "launch/patient openid fhirUser offline_access patient/*.rs",
+        "state": "st4te",
+        "aud": f"{PUBLIC_URL}/fhir/{tenant}",
+        "code_challenge": CHALLENGE,
+        "code_challenge_method": "S256",
+    }
+    return {name: value for name, value in (query | changes).items() if value is not None}
+
+
+class Tab:
+    """A browser tab without scripts: keeps cookies, follows our own redirects, presses buttons."""
+
+    def __init__(self, client: FlaskClient, tenant: str = "acme") -> None:
+        self.client = client
+        self.tenant = tenant
+        self.answer: Any = None
+
+    @property
+    def text(self) -> str:
+        return str(self.answer.get_data(as_text=True))
+
+    @property
+    def title(self) -> str:
+        found = re.search(r"<h1>(.*?)</h1>", self.text)
+        return html.unescape(found[1]) if found else ""
+
+    @property
+    def sent_back(self) -> dict[str, str]:
+        """Parameters the app got; AssertionError when the tab is not back at the app."""
+        location = self.answer.headers.get("Location", "")
+        assert location.startswith(REDIRECT), (self.answer.status_code, self.title, location)
+        return dict(parse_qsl(urlsplit(location).query, keep_blank_values=True))
+
+    def authorize(self, method: str = "get", **changes: str | None) -> Tab:
+        query = authorize_query(self.tenant, **changes)
+        url = f"/fhir/{self.tenant}/auth/authorize"
+        if method == "get":
+            return self._follow(self.client.get(url, query_string=query))
+        return self._follow(self.client.post(url, data=query))
+
+    def login(self, username: str, password: str = PASSWORD) -> Tab:
+        return self.submit("login", username=username, password=password)
+
+    def pick(self, patient: str) -> Tab:
+        return self.submit("patient", patient=patient, action="continue")
+
+    def allow(self, without: Collection[str] = ()) -> Tab:
+        ticked = [scope for scope in self.offered if scope not in without]
+        return self.submit("consent", scope=ticked, decision="allow")
+
+    def deny(self) -> Tab:
+        return self.submit("consent", decision="deny")
+
+    @property
+    def offered(self) -> list[str]:
+        """The scopes on the consent page."""
+        found = re.findall(r'name="scope" value="([^"]*)" checked', self.text)
+        return [html.unescape(value) for value in found]
+
+    def submit(self, page: str, **fields: Any) -> Tab:
+        hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', self.text))
+        fields = {name: html.unescape(value) for name, value in hidden.items()} | fields
+        if page == "patient":
+            fields.setdefault("q", fields.get("shown", ""))
+        return self._follow(self.client.post(f"/fhir/{self.tenant}/auth/{page}", data=fields))
+
+    def _follow(self, answer: Any) -> Tab:
+        while answer.status_code in (302, 303) and answer.headers["Location"].startswith("/"):
+            answer = self.client.get(answer.headers["Location"])
+        self.answer = answer
+        return self
+
+
+def code_form(code: str, **changes: str | None) -> dict[str, str]:
+    """The body of a code exchange by the public app."""
+    form: dict[str, str | None] = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": REDIRECT,
+        "client_id": "public",
+        "code_verifier": VERIFIER,
+    }
+    return {name: value for name, value in (form | changes).items() if value is not None}

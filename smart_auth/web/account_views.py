@@ -1,0 +1,131 @@
+"""What a logged-in person granted before, and how to end it; the looks of all pages."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Response, request
+
+from smart_auth import clock
+from smart_auth.core import Core
+from smart_auth.ports import TenantInfo
+from smart_auth.records import Grant, Session, User
+from smart_auth.scope_words import describe
+from smart_auth.sessions import Sessions
+from smart_auth.style import STYLE_BODY
+from smart_auth.web import pages
+from smart_auth.web.browser import Browser
+from smart_auth.web.replies import open_to_any_origin, preflight
+
+
+class AccountViews:
+    """The management page; `tenant` is already known to exist."""
+
+    def __init__(self, core: Core, sessions: Sessions) -> None:
+        self._core = core
+        self._sessions = sessions
+
+    def manage(self, tenant: TenantInfo) -> Response:
+        """The user's grants; a POST ends one of them."""
+        browser = Browser(self._core, self._sessions, tenant)
+        _, user = self._who(tenant)
+        if user is None:
+            return browser.remember(self._login_page(tenant, browser))
+        ended = False
+        if request.method == "POST":
+            if not browser.form_is_ours("manage"):
+                return self._stale_form(tenant)
+            ended = self._end(tenant, user, pages.posted("grant"))
+        grants = self._core.store.grants.live(tenant.slug, clock.now(), user_id=user.user_id)
+        response = pages.page(
+            self._core,
+            tenant,
+            "manage.html",
+            csrf=browser.csrf("manage"),
+            user=user,
+            grants=[self._shown(tenant, user, grant) for grant in grants],
+            ended=ended,
+        )
+        return browser.remember(response)
+
+    def logout(self, tenant: TenantInfo) -> Response:
+        """End the session."""
+        browser = Browser(self._core, self._sessions, tenant)
+        if not browser.form_is_ours("manage"):
+            return self._stale_form(tenant)
+        session, _ = self._who(tenant)
+        if session is not None:
+            self._sessions.end(tenant, session)
+            self._core.audit(tenant.slug, "logout", "success", user_id=session.user_id)
+        response = pages.send_to(self._core, pages.path_of(tenant, "manage"))
+        self._sessions.clear_cookie(response, tenant)
+        return response
+
+    def stylesheet(self, tenant: TenantInfo) -> Response:
+        """The stylesheet of all pages."""
+        return pages.stylesheet()
+
+    def style_document(self, tenant: TenantInfo) -> Response:
+        """What `smart_style_url` leads to."""
+        if request.method == "OPTIONS":
+            return preflight("GET, HEAD, OPTIONS")
+        response = Response(STYLE_BODY, mimetype="application/json")
+        response.headers["Cache-Control"] = "public, max-age=86400"
+        return open_to_any_origin(response)
+
+    def _who(self, tenant: TenantInfo) -> tuple[Session | None, User | None]:
+        session = self._sessions.current(tenant, request)
+        if session is None:
+            return None, None
+        user = self._core.store.users.get(tenant.slug, session.user_id)
+        return session, user if user is not None and user.active else None
+
+    def _end(self, tenant: TenantInfo, user: User, grant_id: str) -> bool:
+        """End a grant if it is this user's."""
+        grant = self._core.store.grants.get(tenant.slug, grant_id)
+        if grant is None or grant.user_id != user.user_id:
+            return False
+        ended = self._core.store.grants.revoke(
+            tenant.slug, grant_id, "ended by the user", clock.now()
+        )
+        self._core.audit(
+            tenant.slug,
+            "revoke",
+            "success",
+            client_id=grant.client_id,
+            user_id=user.user_id,
+            patient_id=grant.context.patient,
+        )
+        return ended
+
+    def _shown(self, tenant: TenantInfo, user: User, grant: Grant) -> dict[str, Any]:
+        client = self._core.store.clients.get(tenant.slug, grant.client_id)
+        return {
+            "id": grant.grant_id,
+            "app": grant.client_id if client is None else client.name,
+            "since": _date(grant.created_at),
+            "used": _date(grant.last_used_at),
+            "until": _date(grant.expires_at),
+            "scopes": [describe(item, user.role) for item in self._core.scopes(grant.scope)],
+        }
+
+    def _login_page(self, tenant: TenantInfo, browser: Browser) -> Response:
+        return pages.page(
+            self._core,
+            tenant,
+            "login.html",
+            request_value="",
+            csrf=browser.csrf("login/"),
+            client=None,
+            username="",
+            problem=None,
+        )
+
+    def _stale_form(self, tenant: TenantInfo) -> Response:
+        text = "This form has expired or did not come from this browser."
+        return pages.page(self._core, tenant, "problem.html", 400, text=text, received=None)
+
+
+def _date(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")

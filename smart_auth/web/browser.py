@@ -1,0 +1,44 @@
+"""Whose browser this is, and whether a form really came from one of our pages in it."""
+
+from __future__ import annotations
+
+from flask import Response, request
+
+from smart_auth import keyring
+from smart_auth.core import Core
+from smart_auth.ports import TenantInfo
+from smart_auth.sessions import Sessions
+
+
+class Browser:
+    """One request's view of the browser behind it."""
+
+    def __init__(self, core: Core, sessions: Sessions, tenant: TenantInfo) -> None:
+        self._core = core
+        self._sessions = sessions
+        self._tenant = tenant
+        self._value, self._is_new = sessions.browser(request)
+
+    @property
+    def mark(self) -> str:
+        """What a pending request is tied to: a hash, so that the table holds no cookie."""
+        return keyring.hash_token(self._value)
+
+    def csrf(self, purpose: str) -> str:
+        """The token for a form of this purpose (a pending request's id, or a page's name)."""
+        return self._core.ring.sign(self._tenant.slug, "csrf", f"{self._value}/{purpose}")
+
+    def form_is_ours(self, purpose: str) -> bool:
+        """Whether the form that was sent carries the token of this purpose and browser."""
+        return not self._is_new and self._core.ring.verify(
+            self._tenant.slug,
+            "csrf",
+            f"{self._value}/{purpose}",
+            request.form.get("csrf", ""),
+        )
+
+    def remember(self, response: Response) -> Response:
+        """Give a new browser its cookie with a page."""
+        if self._is_new:
+            self._sessions.set_browser(response, self._tenant, self._value)
+        return response

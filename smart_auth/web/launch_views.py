@@ -1,0 +1,335 @@
+"""The way of a launch through the browser: authorize, login, patient, consent, back to the app.
+
+Each browser tab has its own pending request, named by a random value in a hidden field; where the
+person stands in it is worked out anew at every step.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from flask import Response, request
+
+from smart_auth import clock, consent, keyring
+from smart_auth.authorization import (
+    AuthorizationRequest,
+    CannotRedirect,
+    Parameters,
+    Refused,
+    find_client,
+    judge,
+)
+from smart_auth.consent import Question
+from smart_auth.core import Core
+from smart_auth.logins import log_in
+from smart_auth.ports import PatientChoice, TenantInfo
+from smart_auth.records import PendingAuthorization, Session, User
+from smart_auth.scope_words import describe
+from smart_auth.sessions import Sessions
+from smart_auth.web import pages
+from smart_auth.web.browser import Browser
+
+PATIENTS_SHOWN = 400
+
+
+class LaunchViews:
+    """The pages of a launch; `tenant` is already known to exist."""
+
+    def __init__(self, core: Core, sessions: Sessions) -> None:
+        self._core = core
+        self._sessions = sessions
+
+    def authorize(self, tenant: TenantInfo) -> Response:
+        """The authorization endpoint, by GET and POST."""
+        try:
+            parameters = Parameters.read(_encoded_parameters())
+            client, redirect_uri = find_client(self._core, tenant, parameters)
+        except CannotRedirect as refusal:
+            self._core.audit(tenant.slug, "authorize", "refused", reason=refusal.text)
+            return self._problem(tenant, refusal.text, refusal.received)
+        try:
+            judged = judge(self._core, tenant, parameters, client, redirect_uri)
+            self._check_prompt_none(tenant, judged)
+        except Refused as refusal:
+            self._audit_refusal(tenant, client.client_id, refusal)
+            return self._back_with_error(redirect_uri, parameters.raw_state, refusal)
+        value = consent.keep_pending(self._core, tenant, judged)
+        if request.method == "POST":
+            # A form from another site arrives without our cookies; the redirect gets them.
+            return self._to_next_step(tenant, value)
+        return self._step(tenant, value)
+
+    def next_step(self, tenant: TenantInfo) -> Response:
+        """Show where the request stands."""
+        return self._step(tenant, request.args.get("request", ""))
+
+    def login(self, tenant: TenantInfo) -> Response:
+        """Check the login form; on success a new session begins."""
+        value = pages.posted("request")
+        browser = Browser(self._core, self._sessions, tenant)
+        if not browser.form_is_ours(f"login/{value}"):
+            return self._stale_form(tenant)
+        outcome = log_in(
+            self._core,
+            tenant,
+            pages.posted("username"),
+            pages.posted("password"),
+            request.remote_addr or "",
+        )
+        if outcome.user is None:
+            pending = self._pending(tenant, value)
+            return self._login_page(tenant, browser, value, pending, outcome.retry_after or None)
+        previous = self._sessions.current(tenant, request)
+        if previous is not None:
+            self._sessions.end(tenant, previous)
+        if value:
+            response = self._to_next_step(tenant, value)
+        else:
+            response = pages.send_to(self._core, pages.path_of(tenant, "manage"))
+        started = self._sessions.start(tenant.slug, outcome.user.user_id)
+        self._sessions.set_cookie(response, tenant, started)
+        return response
+
+    def patient(self, tenant: TenantInfo) -> Response:
+        """Search again, or take the chosen patient.
+
+        Enter in the search field presses the form's first button, so a changed text is a search
+        whichever button was pressed.
+        """
+        value = pages.posted("request")
+        browser = Browser(self._core, self._sessions, tenant)
+        pending = self._pending(tenant, value)
+        if pending is None or not browser.form_is_ours(f"patient/{value}"):
+            return self._stale_form(tenant)
+        found = self._logged_in(tenant, pending)
+        if found is None:
+            return self._login_page(tenant, browser, value, pending)
+        _, user = found
+        text, chosen = pages.posted("q"), pages.posted("patient")
+        searching = pages.posted("action") == "search" or text != pages.posted("shown")
+        if searching:
+            return self._picker_page(tenant, browser, value, pending, user, text)
+        if not chosen or not consent.may_choose(self._core, tenant, user, chosen):
+            problem = "Choose a patient of the list."
+            return self._picker_page(tenant, browser, value, pending, user, text, problem)
+        self._core.store.pending.choose_patient(
+            tenant.slug, pending.request_hash, user.user_id, chosen
+        )
+        return self._to_next_step(tenant, value)
+
+    def consent(self, tenant: TenantInfo) -> Response:
+        """Take the decision and go back to the app."""
+        value = pages.posted("request")
+        browser = Browser(self._core, self._sessions, tenant)
+        pending = self._pending(tenant, value)
+        if pending is None or not browser.form_is_ours(f"consent/{value}"):
+            return self._stale_form(tenant)
+        found = self._logged_in(tenant, pending)
+        decision = pages.posted("decision")
+        if found is None or decision not in ("allow", "deny"):
+            return self._step(tenant, value)
+        session, user = found
+        if decision == "deny":
+            consent.deny(self._core, tenant, pending, user)
+            return self._refuse(tenant, pending, Refused("access_denied", "The user denied access"))
+        try:
+            asked = consent.question(self._core, tenant, pending, user)
+            if asked.needs_patient and asked.patient is None:
+                return self._step(tenant, value)
+            ticked = request.form.getlist("scope")
+            code = consent.allow(self._core, tenant, pending, asked, session, ticked)
+        except Refused as refusal:
+            return self._refuse(tenant, pending, refusal)
+        raw_state = pending.parameters["raw_state"]
+        target = with_query(pending.parameters["redirect_uri"], f"code={code}&state={raw_state}")
+        return pages.send_to(self._core, target)
+
+    def _step(self, tenant: TenantInfo, value: str) -> Response:
+        browser = Browser(self._core, self._sessions, tenant)
+        pending = self._pending(tenant, value)
+        if pending is None:
+            text = "This request has expired or was answered already. Start again from the app."
+            return self._problem(tenant, text)
+        if not self._core.store.pending.bind_browser(
+            tenant.slug, pending.request_hash, browser.mark
+        ):
+            return self._problem(tenant, "This request was begun in another browser.")
+        found = self._logged_in(tenant, pending)
+        if found is None:
+            return self._login_page(tenant, browser, value, pending)
+        _, user = found
+        try:
+            asked = consent.question(self._core, tenant, pending, user)
+        except Refused as refusal:
+            return self._refuse(tenant, pending, refusal)
+        if asked.needs_patient and asked.patient is None:
+            return self._picker_page(tenant, browser, value, pending, user)
+        return self._consent_page(tenant, browser, value, pending, asked)
+
+    def _login_page(
+        self,
+        tenant: TenantInfo,
+        browser: Browser,
+        value: str,
+        pending: PendingAuthorization | None,
+        retry_after: int | None = 0,
+    ) -> Response:
+        """`retry_after`: 0 for a first showing, None after a wrong password, else seconds."""
+        problem, status = None, 200
+        if retry_after is None:
+            problem, status = "The user name or the password is wrong.", 403
+        elif retry_after:
+            problem = f"Too many attempts. Try again in {retry_after} seconds."
+            status = 429
+        response = pages.page(
+            self._core,
+            tenant,
+            "login.html",
+            status,
+            None if pending is None else pending.parameters["redirect_uri"],
+            request_value=value,
+            csrf=browser.csrf(f"login/{value}"),
+            client=None
+            if pending is None
+            else self._core.store.clients.get(tenant.slug, pending.client_id),
+            username=pages.posted("username"),
+            problem=problem,
+        )
+        if status == 429:
+            response.headers["Retry-After"] = str(retry_after)
+        return browser.remember(response)
+
+    def _picker_page(
+        self,
+        tenant: TenantInfo,
+        browser: Browser,
+        value: str,
+        pending: PendingAuthorization,
+        user: User,
+        text: str = "",
+        problem: str | None = None,
+    ) -> Response:
+        allowed = None if user.whole_tenant else user.patients
+        patients = self._core.ports.choose_patients(tenant.slug, allowed, text, PATIENTS_SHOWN)
+        response = pages.page(
+            self._core,
+            tenant,
+            "picker.html",
+            200 if problem is None else 400,
+            pending.parameters["redirect_uri"],
+            request_value=value,
+            csrf=browser.csrf(f"patient/{value}"),
+            client=self._core.store.clients.get(tenant.slug, pending.client_id),
+            patients=patients,
+            more=len(patients) == PATIENTS_SHOWN,
+            text=text,
+            problem=problem,
+        )
+        return browser.remember(response)
+
+    def _consent_page(
+        self,
+        tenant: TenantInfo,
+        browser: Browser,
+        value: str,
+        pending: PendingAuthorization,
+        asked: Question,
+    ) -> Response:
+        response = pages.page(
+            self._core,
+            tenant,
+            "consent.html",
+            200,
+            pending.parameters["redirect_uri"],
+            request_value=value,
+            csrf=browser.csrf(f"consent/{value}"),
+            client=asked.client,
+            user=asked.user,
+            patient=self._patient_shown(tenant, asked.patient),
+            scopes=[(str(item), describe(item, asked.user.role)) for item in asked.scope],
+            keeps="offline_access" in asked.scope,
+        )
+        return browser.remember(response)
+
+    def _patient_shown(self, tenant: TenantInfo, patient: str | None) -> PatientChoice | None:
+        if patient is None:
+            return None
+        found = self._core.ports.choose_patients(tenant.slug, frozenset({patient}), "", 1)
+        return found[0] if found else PatientChoice(patient, patient, "", "")
+
+    def _problem(
+        self, tenant: TenantInfo, text: str, received: str | None = None, status: int = 400
+    ) -> Response:
+        return pages.page(self._core, tenant, "problem.html", status, text=text, received=received)
+
+    def _stale_form(self, tenant: TenantInfo) -> Response:
+        text = "This form has expired or did not come from this browser. Start again from the app."
+        return self._problem(tenant, text)
+
+    def _pending(self, tenant: TenantInfo, value: str) -> PendingAuthorization | None:
+        if not value:
+            return None
+        return self._core.store.pending.get(tenant.slug, keyring.hash_token(value), clock.now())
+
+    def _logged_in(
+        self, tenant: TenantInfo, pending: PendingAuthorization
+    ) -> tuple[Session, User] | None:
+        """Session and user, when the login is good enough for this request."""
+        session = self._sessions.current(tenant, request)
+        if session is None:
+            return None
+        if pending.login_after is not None and session.auth_time < pending.login_after:
+            return None
+        user = self._core.store.users.get(tenant.slug, session.user_id)
+        return (session, user) if user is not None and user.active else None
+
+    def _check_prompt_none(self, tenant: TenantInfo, judged: AuthorizationRequest) -> None:
+        """Consent is asked each time, so a request that allows no page is always refused."""
+        if judged.prompt_none:
+            if self._sessions.current(tenant, request) is None:
+                raise Refused("login_required", "The user has to log in")
+            raise Refused("consent_required", "The user has to consent")
+
+    def _to_next_step(self, tenant: TenantInfo, value: str) -> Response:
+        target = f"{pages.path_of(tenant, 'continue')}?request={quote(value, safe='')}"
+        response = pages.send_to(self._core, target)
+        response.status_code = 303
+        return response
+
+    def _refuse(
+        self, tenant: TenantInfo, pending: PendingAuthorization, refusal: Refused
+    ) -> Response:
+        """End a pending request with an error to the app."""
+        self._core.store.pending.decide(tenant.slug, pending.request_hash, clock.now())
+        self._audit_refusal(tenant, pending.client_id, refusal)
+        return self._back_with_error(
+            pending.parameters["redirect_uri"], pending.parameters["raw_state"], refusal
+        )
+
+    def _audit_refusal(self, tenant: TenantInfo, client_id: str, refusal: Refused) -> None:
+        self._core.audit(
+            tenant.slug,
+            "authorize",
+            "refused",
+            client_id=client_id,
+            reason=f"{refusal.error}: {refusal.description}",
+        )
+
+    def _back_with_error(self, redirect_uri: str, raw_state: str, refusal: Refused) -> Response:
+        query = f"error={refusal.error}&error_description={quote(refusal.description)}"
+        if raw_state:
+            query += f"&state={raw_state}"
+        return pages.send_to(self._core, with_query(redirect_uri, query))
+
+
+def with_query(uri: str, query: str) -> str:
+    """The address with more parameters behind those it has."""
+    return f"{uri}{'&' if '?' in uri else '?'}{query}"
+
+
+def _encoded_parameters() -> bytes:
+    if request.method != "POST":
+        return request.query_string
+    if request.mimetype != "application/x-www-form-urlencoded":
+        raise CannotRedirect("The app must send a form (application/x-www-form-urlencoded).")
+    return request.get_data()

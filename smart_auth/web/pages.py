@@ -1,0 +1,86 @@
+"""How a page leaves: rendered on the server, works without scripts, cannot be framed or cached."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Response, render_template, request
+
+from smart_auth.core import Core
+from smart_auth.ports import TenantInfo
+
+STYLESHEET = (Path(__file__).parent.parent / "static" / "style.css").read_bytes()
+
+
+def path_of(tenant: TenantInfo, page: str) -> str:
+    """The path of one of our pages, as the browser sees it. A path, not an address: the browser
+    stays on the host it came to, where its cookies are."""
+    return f"{urlsplit(tenant.issuer).path}/auth/{page}"
+
+
+def page(
+    core: Core,
+    tenant: TenantInfo,
+    template: str,
+    status: int = 200,
+    redirect_uri: str | None = None,
+    **values: Any,
+) -> Response:
+    """Render a page of a tenant. `redirect_uri`: where a form of it may lead in the end."""
+    body = render_template(
+        f"smart_auth/{template}",
+        tenant=tenant,
+        stylesheet_url=path_of(tenant, "style.css"),
+        path=lambda name: path_of(tenant, name),
+        **values,
+    )
+    response = Response(body, status=status, mimetype="text/html")
+    return secure(core, response, redirect_uri)
+
+
+def secure(core: Core, response: Response, redirect_uri: str | None = None) -> Response:
+    """Headers of every page and of every redirect that carries a code."""
+    headers = response.headers
+    headers["Content-Security-Policy"] = (
+        "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none';"
+        f" frame-ancestors 'none'; form-action {_form_targets(redirect_uri)}"
+    )
+    headers["Referrer-Policy"] = "no-referrer"
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["X-Frame-Options"] = "DENY"
+    headers["Cache-Control"] = "no-store"
+    headers["Pragma"] = "no-cache"
+    if core.settings.cookie_secure:
+        headers["Strict-Transport-Security"] = "max-age=31536000"
+    return response
+
+
+def _form_targets(redirect_uri: str | None) -> str:
+    """Browsers hold redirects after a form to its page's policy, those of the app included: so the
+    app's own address is allowed, and https, where an app's call-back may send the browser on."""
+    if redirect_uri is None:
+        return "'self'"
+    parts = urlsplit(redirect_uri)
+    own = f"{parts.scheme}://{parts.netloc}" if parts.netloc else f"{parts.scheme}:"
+    return f"'self' https: {own}"
+
+
+def send_to(core: Core, url: str) -> Response:
+    """A redirect that keeps the address byte for byte."""
+    response = Response(status=302, headers={"Location": url})
+    return secure(core, response)
+
+
+def stylesheet() -> Response:
+    """The one stylesheet."""
+    response = Response(STYLESHEET, mimetype="text/css")
+    response.headers["Cache-Control"] = "public, max-age=3600"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def posted(name: str) -> str:
+    """A field of the form that was sent, '' when absent."""
+    return request.form.get(name, "")
