@@ -45,9 +45,10 @@ class ReachScope(NamedTuple):
 
 
 def reach_scope(
-    conn: Connection, tenant: str, reach: Reach, revision: int, few: int = _FEW_MEMBERS
+    conn: Connection, tenant: str, reach: Reach, revision: int, few: int | None = None
 ) -> ReachScope:
     """The scope for this reach; asks whether its groups have more than `few` members."""
+    few = _FEW_MEMBERS if few is None else few
     groups = frozenset[str]().union(
         *(g.patients.group_ids for g in reach.grants if isinstance(g.patients, GroupMembers))
     )
