@@ -109,7 +109,7 @@ class ErrorHandlers:
 
     def wrong_method(self, error: MethodNotAllowed) -> Response | MethodNotAllowed:
         """The path exists, the method does not."""
-        if not request.path.startswith(ROOT):
+        if not request.path.startswith(ROOT) or _is_authorization_server(request.path):
             return error
         allowed = tuple(sorted({*(error.valid_methods or ()), "OPTIONS"}))
         if request.method == "OPTIONS":
@@ -117,6 +117,11 @@ class ErrorHandlers:
         if _is_foreign_type(request.path):
             return failure(errors.TypeNotServed("This is not a resource type of FHIR R4."))
         return failure(errors.MethodNotAllowed(f"{request.method} is not supported here.", allowed))
+
+
+def _is_authorization_server(path: str) -> bool:
+    """Its pages are for browsers and take no cross-origin requests."""
+    return path.removeprefix(ROOT).partition("/")[2].startswith("auth/")
 
 
 def _is_foreign_type(path: str) -> bool:

@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from urllib.parse import quote
 
 from flask import Response, request, send_file
+from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
 from fhir_facade.bulk.download import served_file
 from fhir_facade.bulk.kickoff import kickoff
-from fhir_facade.bulk.model import Complete, ExportPrincipal, Failed, KickoffRequest
+from fhir_facade.bulk.model import Complete, ExportPrincipal, Failed, KickoffRequest, ServedFile
 from fhir_facade.bulk.parameters import from_body
 from fhir_facade.bulk.status import cancel, status
 from fhir_facade.errors import InvalidRequest, UnsupportedMediaType
@@ -99,6 +100,15 @@ class ExportViews:
             gzip="Range" not in headers and request.accept_encodings["gzip"] > 0,
         )
         access.resource_id = name
+        response = _send(found, name)
+        record_durably(self._parts, access, response.status_code)
+        decorate(response)
+        response.headers["Vary"] = "Accept-Encoding, Authorization"
+        return response
+
+
+def _send(found: ServedFile, name: str) -> Response:
+    try:
         response = send_file(
             found.path,
             mimetype=found.media_type,
@@ -108,12 +118,14 @@ class ExportViews:
             etag=found.etag,
             last_modified=datetime.fromtimestamp(found.modified_us / 1_000_000, UTC),
         )
-        if found.encoding is not None:
-            response.headers["Content-Encoding"] = found.encoding
-        record_durably(self._parts, access, response.status_code)
-        decorate(response)
-        response.headers["Vary"] = "Accept-Encoding, Authorization"
-        return response
+    except RequestedRangeNotSatisfiable:
+        body = outcome(
+            "error", "invalid", "The file has no such range.", None, ("Range",), correlation_id()
+        )
+        return respond_json(body, 416, FHIR_JSON, ("Content-Range", f"bytes */{found.size}"))
+    if found.encoding is not None:
+        response.headers["Content-Encoding"] = found.encoding
+    return response
 
 
 def _principal(access: Access) -> ExportPrincipal:

@@ -125,7 +125,7 @@ def terminology_capabilities(tenant: TenantParts) -> FHIRResource:
         "date": RELEASED,
         "description": "The server publishes its ConceptMaps and has no terminology operations.",
         "kind": "instance",
-        "software": _software(),
+        "software": {"name": "fhir-facade", "version": _version()},
         "implementation": {"description": tenant.name, "url": tenant.base},
     }
 

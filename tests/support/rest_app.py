@@ -46,6 +46,7 @@ class RestApp:
     audit: AuditLog
     audit_engine: Engine
     tokens: KnownTokens
+    bulk: BulkParts
     client: FlaskClient = field(init=False)
 
     def __post_init__(self) -> None:
@@ -64,6 +65,7 @@ class RestApp:
         sent = dict(headers or {})
         if token is not None:
             sent["Authorization"] = f"Bearer {self.tokens.add(token)}"
+        more.setdefault("buffered", True)
         return self.client.open(f"/fhir/{tenant}{path}", method=method, headers=sent, **more)
 
     def get(self, path: str, token: VerifiedToken | None = None, **more: Any) -> TestResponse:
@@ -87,26 +89,27 @@ def rest_app(database: Database, folder: Path, readiness: Sequence[ReadinessChec
     audit_migrate.upgrade(engine)
     audit = AuditLog(engine)
     tokens = KnownTokens()
+    bulk = BulkParts(
+        db=database,
+        registry=REGISTRY,
+        files=open_files(f"file:{folder}/files"),
+        base=base_of,
+        zone=lambda _tenant: SYDNEY,
+    )
     parts = RestParts(
         tenants={slug: _tenant(slug) for slug in ("acme", "globex")},
         auth=tokens,
         database=database,
         audit=audit,
         cursors=CursorBox(["k" * 40]),
-        bulk=BulkParts(
-            db=database,
-            registry=REGISTRY,
-            files=open_files(f"file:{folder}/files"),
-            base=base_of,
-            zone=lambda _tenant: SYDNEY,
-        ),
+        bulk=bulk,
         readiness=readiness,
     )
     app = Flask("tests")
     app.url_map.strict_slashes = False
     app.register_blueprint(create_root_blueprint(parts))
     app.register_blueprint(create_blueprint(parts), url_prefix="/fhir/<tenant>")
-    return RestApp(app, database, audit, engine, tokens)
+    return RestApp(app, database, audit, engine, tokens, bulk)
 
 
 def _tenant(slug: str) -> TenantParts:
