@@ -15,7 +15,7 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from flask import Flask
 from flask.testing import FlaskClient
 from joserfc import jwt
-from joserfc.jwk import ECKey, Key, RSAKey
+from joserfc.jwk import ECKey, Key, KeyParameters, RSAKey
 
 from smart_auth import admin
 from smart_auth.ports import AccessEvent, PatientChoice, TenantInfo
@@ -87,7 +87,7 @@ def make_server(store: AuthStore, facade: FakeFacade | None = None) -> AuthServe
 
 def backend_key(alg: str = "ES384", kid: str = "k1") -> Key:
     """A key pair for client assertions."""
-    parameters = {"kid": kid, "alg": alg, "use": "sig"}
+    parameters: KeyParameters = {"kid": kid, "alg": alg, "use": "sig"}
     if alg == "RS384":
         return RSAKey.generate_key(2048, parameters)
     return ECKey.generate_key("P-384", parameters)
@@ -149,7 +149,7 @@ LAUNCH_SCOPE = (
     " patient/*.cruds user/*.rs"
 )
 VERIFIER = "v" * 64
-CHALLENGE = create_s256_code_challenge(VERIFIER)
+CHALLENGE = str(create_s256_code_challenge(VERIFIER))  # type: ignore[no-untyped-call]
 
 
 def add_people(store: AuthStore, tenant: str = "acme") -> dict[str, User]:
