@@ -16,6 +16,7 @@ from smart_auth.sessions import Sessions
 from smart_auth.style import STYLE_BODY
 from smart_auth.web import pages
 from smart_auth.web.browser import Browser
+from smart_auth.web.launch_pages import LaunchPages, problem_page
 from smart_auth.web.replies import open_to_any_origin, preflight
 
 
@@ -31,7 +32,7 @@ class AccountViews:
         browser = Browser(self._core, self._sessions, tenant)
         _, user = self._who(tenant)
         if user is None:
-            return browser.remember(self._login_page(tenant, browser))
+            return LaunchPages(self._core, tenant, browser).login("", None)
         ended = False
         if request.method == "POST":
             if not browser.form_is_ours("manage"):
@@ -110,21 +111,9 @@ class AccountViews:
             "scopes": [describe(item, user.role) for item in self._core.scopes(grant.scope)],
         }
 
-    def _login_page(self, tenant: TenantInfo, browser: Browser) -> Response:
-        return pages.page(
-            self._core,
-            tenant,
-            "login.html",
-            request_value="",
-            csrf=browser.csrf("login/"),
-            client=None,
-            username="",
-            problem=None,
-        )
-
     def _stale_form(self, tenant: TenantInfo) -> Response:
         text = "This form has expired or did not come from this browser."
-        return pages.page(self._core, tenant, "problem.html", 400, text=text, received=None)
+        return problem_page(self._core, tenant, text)
 
 
 def _date(seconds: int) -> str:

@@ -19,17 +19,14 @@ from smart_auth.authorization import (
     find_client,
     judge,
 )
-from smart_auth.consent import Question
 from smart_auth.core import Core
 from smart_auth.logins import log_in
-from smart_auth.ports import PatientChoice, TenantInfo
+from smart_auth.ports import TenantInfo
 from smart_auth.records import PendingAuthorization, Session, User
-from smart_auth.scope_words import describe
 from smart_auth.sessions import Sessions
 from smart_auth.web import pages
 from smart_auth.web.browser import Browser
-
-PATIENTS_SHOWN = 400
+from smart_auth.web.launch_pages import LaunchPages, problem_page
 
 
 class LaunchViews:
@@ -46,7 +43,7 @@ class LaunchViews:
             client, redirect_uri = find_client(self._core, tenant, parameters)
         except CannotRedirect as refusal:
             self._core.audit(tenant.slug, "authorize", "refused", reason=refusal.text)
-            return self._problem(tenant, refusal.text, refusal.received)
+            return problem_page(self._core, tenant, refusal.text, refusal.received)
         try:
             judged = judge(self._core, tenant, parameters, client, redirect_uri)
             self._check_prompt_none(tenant, judged)
@@ -78,7 +75,7 @@ class LaunchViews:
         )
         if outcome.user is None:
             pending = self._pending(tenant, value)
-            return self._login_page(tenant, browser, value, pending, outcome.retry_after or None)
+            return self._pages(tenant, browser).login(value, pending, outcome.retry_after or None)
         previous = self._sessions.current(tenant, request)
         if previous is not None:
             self._sessions.end(tenant, previous)
@@ -103,15 +100,15 @@ class LaunchViews:
             return self._stale_form(tenant)
         found = self._logged_in(tenant, pending)
         if found is None:
-            return self._login_page(tenant, browser, value, pending)
+            return self._pages(tenant, browser).login(value, pending)
         _, user = found
         text, chosen = pages.posted("q"), pages.posted("patient")
         searching = pages.posted("action") == "search" or text != pages.posted("shown")
         if searching:
-            return self._picker_page(tenant, browser, value, pending, user, text)
+            return self._pages(tenant, browser).picker(value, pending, user, text)
         if not chosen or not consent.may_choose(self._core, tenant, user, chosen):
             problem = "Choose a patient of the list."
-            return self._picker_page(tenant, browser, value, pending, user, text, problem)
+            return self._pages(tenant, browser).picker(value, pending, user, text, problem)
         self._core.store.pending.choose_patient(
             tenant.slug, pending.request_hash, user.user_id, chosen
         )
@@ -122,13 +119,15 @@ class LaunchViews:
         value = pages.posted("request")
         browser = Browser(self._core, self._sessions, tenant)
         pending = self._pending(tenant, value)
-        if pending is None or not browser.form_is_ours(f"consent/{value}"):
-            return self._stale_form(tenant)
-        found = self._logged_in(tenant, pending)
-        decision = pages.posted("decision")
-        if found is None or decision not in ("allow", "deny"):
+        found = None if pending is None else self._logged_in(tenant, pending)
+        if pending is None or found is None:
             return self._step(tenant, value)
         session, user = found
+        if not browser.form_is_ours(f"consent/{value}/{user.user_id}"):
+            return self._stale_form(tenant)
+        decision = pages.posted("decision")
+        if decision not in ("allow", "deny"):
+            return self._step(tenant, value)
         if decision == "deny":
             consent.deny(self._core, tenant, pending, user)
             return self._refuse(tenant, pending, Refused("access_denied", "The user denied access"))
@@ -149,122 +148,29 @@ class LaunchViews:
         pending = self._pending(tenant, value)
         if pending is None:
             text = "This request has expired or was answered already. Start again from the app."
-            return self._problem(tenant, text)
+            return problem_page(self._core, tenant, text)
         if not self._core.store.pending.bind_browser(
             tenant.slug, pending.request_hash, browser.mark
         ):
-            return self._problem(tenant, "This request was begun in another browser.")
+            return problem_page(self._core, tenant, "This request was begun in another browser.")
         found = self._logged_in(tenant, pending)
         if found is None:
-            return self._login_page(tenant, browser, value, pending)
+            return self._pages(tenant, browser).login(value, pending)
         _, user = found
         try:
             asked = consent.question(self._core, tenant, pending, user)
         except Refused as refusal:
             return self._refuse(tenant, pending, refusal)
         if asked.needs_patient and asked.patient is None:
-            return self._picker_page(tenant, browser, value, pending, user)
-        return self._consent_page(tenant, browser, value, pending, asked)
+            return self._pages(tenant, browser).picker(value, pending, user)
+        return self._pages(tenant, browser).consent(value, pending, asked)
 
-    def _login_page(
-        self,
-        tenant: TenantInfo,
-        browser: Browser,
-        value: str,
-        pending: PendingAuthorization | None,
-        retry_after: int | None = 0,
-    ) -> Response:
-        """`retry_after`: 0 for a first showing, None after a wrong password, else seconds."""
-        problem, status = None, 200
-        if retry_after is None:
-            problem, status = "The user name or the password is wrong.", 403
-        elif retry_after:
-            problem = f"Too many attempts. Try again in {retry_after} seconds."
-            status = 429
-        response = pages.page(
-            self._core,
-            tenant,
-            "login.html",
-            status,
-            None if pending is None else pending.parameters["redirect_uri"],
-            request_value=value,
-            csrf=browser.csrf(f"login/{value}"),
-            client=None
-            if pending is None
-            else self._core.store.clients.get(tenant.slug, pending.client_id),
-            username=pages.posted("username"),
-            problem=problem,
-        )
-        if status == 429:
-            response.headers["Retry-After"] = str(retry_after)
-        return browser.remember(response)
-
-    def _picker_page(
-        self,
-        tenant: TenantInfo,
-        browser: Browser,
-        value: str,
-        pending: PendingAuthorization,
-        user: User,
-        text: str = "",
-        problem: str | None = None,
-    ) -> Response:
-        allowed = None if user.whole_tenant else user.patients
-        patients = self._core.ports.choose_patients(tenant.slug, allowed, text, PATIENTS_SHOWN)
-        response = pages.page(
-            self._core,
-            tenant,
-            "picker.html",
-            200 if problem is None else 400,
-            pending.parameters["redirect_uri"],
-            request_value=value,
-            csrf=browser.csrf(f"patient/{value}"),
-            client=self._core.store.clients.get(tenant.slug, pending.client_id),
-            patients=patients,
-            more=len(patients) == PATIENTS_SHOWN,
-            text=text,
-            problem=problem,
-        )
-        return browser.remember(response)
-
-    def _consent_page(
-        self,
-        tenant: TenantInfo,
-        browser: Browser,
-        value: str,
-        pending: PendingAuthorization,
-        asked: Question,
-    ) -> Response:
-        response = pages.page(
-            self._core,
-            tenant,
-            "consent.html",
-            200,
-            pending.parameters["redirect_uri"],
-            request_value=value,
-            csrf=browser.csrf(f"consent/{value}"),
-            client=asked.client,
-            user=asked.user,
-            patient=self._patient_shown(tenant, asked.patient),
-            scopes=[(str(item), describe(item, asked.user.role)) for item in asked.scope],
-            keeps="offline_access" in asked.scope,
-        )
-        return browser.remember(response)
-
-    def _patient_shown(self, tenant: TenantInfo, patient: str | None) -> PatientChoice | None:
-        if patient is None:
-            return None
-        found = self._core.ports.choose_patients(tenant.slug, frozenset({patient}), "", 1)
-        return found[0] if found else PatientChoice(patient, patient, "", "")
-
-    def _problem(
-        self, tenant: TenantInfo, text: str, received: str | None = None, status: int = 400
-    ) -> Response:
-        return pages.page(self._core, tenant, "problem.html", status, text=text, received=received)
+    def _pages(self, tenant: TenantInfo, browser: Browser) -> LaunchPages:
+        return LaunchPages(self._core, tenant, browser)
 
     def _stale_form(self, tenant: TenantInfo) -> Response:
         text = "This form has expired or did not come from this browser. Start again from the app."
-        return self._problem(tenant, text)
+        return problem_page(self._core, tenant, text)
 
     def _pending(self, tenant: TenantInfo, value: str) -> PendingAuthorization | None:
         if not value:
