@@ -1,0 +1,208 @@
+"""The scope algebra: what a text means, and what is left of it under limits."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smart_auth.scopes import GRANULAR_TYPES, SPECIAL_SCOPES, Category, Scope, ScopeSet
+
+TYPES = ("Patient", "Observation", "Condition", "Appointment", "DiagnosticReport")
+
+
+def parse(text: str) -> ScopeSet:
+    return ScopeSet.parse(text, TYPES)
+
+
+@pytest.mark.parametrize(
+    ("text", "letters"),
+    [
+        ("patient/Patient.read", "rs"),
+        ("patient/Patient.write", "cud"),
+        ("patient/Patient.*", "cruds"),
+        ("user/*.rs", "rs"),
+        ("system/*.cruds", "cruds"),
+        ("patient/Observation.r", "r"),
+        ("patient/Observation.s", "s"),
+        ("patient/Observation.us", "us"),
+    ],
+)
+def test_both_dialects_name_the_same_letters(text: str, letters: str) -> None:
+    (scope,) = parse(text).resources
+    assert scope.letters == set(letters)
+    assert str(scope) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "patient/Patient.sr",
+        "patient/Patient.rr",
+        "patient/Patient.",
+        "patient/Patient",
+        "patient/Nonsense.rs",
+        "patient/patient.rs",
+        "Patient/Patient.rs",
+        "everything",
+        "patient/*.reads",
+        "patient/Patient.rs?category=x",
+        "patient/*.rs?category=x",
+        "patient/Observation.rs?code=x",
+        "patient/Observation.rs?category=",
+        "patient/Observation.rs?category=a&status=final",
+        "patient/Observation.rs?category=http://s|",
+        "launch/practitioner",
+        "open_id",
+    ],
+)
+def test_what_is_not_a_known_scope_is_dropped(text: str) -> None:
+    assert not parse(text)
+    assert str(parse(f"{text} patient/Patient.rs {text}")) == "patient/Patient.rs"
+
+
+def test_granular_scopes_keep_their_categories() -> None:
+    text = "patient/Observation.rs?category=http://a/b|laboratory,vital-signs,|own"
+    (scope,) = parse(text).resources
+    assert scope.categories == (
+        Category("http://a/b", "laboratory"),
+        Category(None, "vital-signs"),
+        Category("", "own"),
+    )
+    assert str(scope) == text
+    encoded = "patient/Observation.rs?category=http%3A%2F%2Fa%2Fb%7Claboratory"
+    assert str(parse(encoded)) == "patient/Observation.rs?category=http://a/b|laboratory"
+
+
+@pytest.mark.parametrize(
+    ("asked", "allowed", "granted"),
+    [
+        ("patient/Patient.cruds", "patient/Patient.rs", "patient/Patient.rs"),
+        ("patient/Patient.cruds", "patient/*.rs", "patient/Patient.rs"),
+        ("patient/*.rs", "patient/Patient.rs", "patient/Patient.rs"),
+        ("patient/*.read", "patient/Patient.rs", "patient/Patient.read"),
+        ("patient/*.*", "patient/Patient.rs", "patient/Patient.read"),
+        ("patient/*.*", "patient/*.r", "patient/*.r"),
+        ("patient/*.read", "patient/*.read patient/Patient.rs", "patient/*.read"),
+        ("patient/*.rs", "patient/*.r patient/Patient.rs", "patient/*.r patient/Patient.rs"),
+        ("patient/Patient.rs", "patient/Patient.r patient/*.s", "patient/Patient.rs"),
+        ("patient/Patient.rs", "user/Patient.rs system/*.rs", ""),
+        ("patient/Patient.r", "patient/Patient.s", ""),
+        ("openid fhirUser launch", "openid launch", "openid launch"),
+        (
+            "patient/Observation.rs",
+            "patient/Observation.rs?category=http://c|lab",
+            "patient/Observation.rs?category=http://c|lab",
+        ),
+        (
+            "patient/Observation.rs?category=http://c|lab,http://c|vital",
+            "patient/Observation.r?category=lab",
+            "patient/Observation.r?category=http://c|lab",
+        ),
+        ("patient/Observation.rs?category=a", "patient/Observation.rs?category=b", ""),
+        ("patient/Observation.rs?category=|a", "patient/Observation.rs?category=http://c|a", ""),
+    ],
+)
+def test_granted_is_what_is_asked_and_allowed(asked: str, allowed: str, granted: str) -> None:
+    assert str(parse(asked).intersect(parse(allowed))) == granted
+
+
+def test_user_limits_leave_special_scopes_alone() -> None:
+    asked = parse("openid launch/patient patient/*.cruds")
+    assert str(asked.limit(parse("patient/Patient.rs"))) == (
+        "openid launch/patient patient/Patient.rs"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "meaningful"),
+    [
+        ("offline_access", False),
+        ("fhirUser online_access refresh", False),
+        ("openid", True),
+        ("launch/patient", True),
+        ("patient/Patient.r", True),
+    ],
+)
+def test_some_scopes_are_nothing_by_themselves(text: str, meaningful: bool) -> None:
+    assert parse(text).meaningful is meaningful
+
+
+letters = st.sets(st.sampled_from("cruds"), min_size=1).map(frozenset)
+categories = st.lists(
+    st.builds(Category, st.sampled_from([None, "", "http://a"]), st.sampled_from(["x", "y"])),
+    max_size=3,
+    unique=True,
+).map(tuple)
+
+
+@st.composite
+def scopes(draw: st.DrawFn) -> Scope:
+    resource_type = draw(st.sampled_from([*TYPES, "*"]))
+    return Scope(
+        level=draw(st.sampled_from(["patient", "user", "system"])),
+        type=resource_type,
+        letters=draw(letters),
+        categories=draw(categories) if resource_type in GRANULAR_TYPES else (),
+        dialect=draw(st.sampled_from(["v1", "v2"])),
+    )
+
+
+scope_sets = st.lists(st.one_of(scopes(), st.sampled_from(SPECIAL_SCOPES)), max_size=6).map(
+    ScopeSet.of
+)
+
+
+def meaning(scope_set: ScopeSet) -> set[tuple[str, ...]]:
+    """Every (level, type, letter, category) a set lets through, in a small world of categories."""
+    world = [("", "x"), ("", "y"), ("http://a", "x"), ("http://a", "y"), ("http://b", "x")]
+    let = {("special", special, "", "", "") for special in scope_set.specials}
+    for scope in scope_set.resources:
+        for resource_type in TYPES if scope.type == "*" else [scope.type]:
+            for system, code in world:
+                if not scope.categories or any(
+                    token.code == code and token.system in (None, system)
+                    for token in scope.categories
+                ):
+                    let |= {
+                        (scope.level, resource_type, letter, system, code)
+                        for letter in scope.letters
+                    }
+    return let
+
+
+@given(scope_sets)
+def test_text_and_back_means_the_same(scope_set: ScopeSet) -> None:
+    assert meaning(parse(str(scope_set))) == meaning(scope_set)
+
+
+@given(scope_sets, scope_sets)
+def test_intersection_lets_through_exactly_what_both_do(asked: ScopeSet, most: ScopeSet) -> None:
+    assert meaning(asked.intersect(most)) == meaning(asked) & meaning(most)
+
+
+@given(scope_sets, scope_sets)
+def test_both_sides_cover_the_intersection(asked: ScopeSet, most: ScopeSet) -> None:
+    granted = asked.intersect(most)
+    assert asked.covers(granted)
+    assert most.covers(granted)
+
+
+@given(scope_sets, scope_sets)
+def test_covering_means_letting_through(wide: ScopeSet, narrow: ScopeSet) -> None:
+    if wide.covers(narrow):
+        assert meaning(narrow) <= meaning(wide)
+
+
+@given(scope_sets)
+def test_a_set_covers_itself_and_the_empty_one_nothing(scope_set: ScopeSet) -> None:
+    assert scope_set.covers(scope_set)
+    assert scope_set.covers(ScopeSet())
+    assert ScopeSet().covers(scope_set) is (not scope_set)
+
+
+@given(scope_sets, st.sampled_from(["patient", "user", "system"]), st.sampled_from(TYPES))
+def test_allows_agrees_with_the_meaning(scope_set: ScopeSet, level: str, kind: str) -> None:
+    for letter in "cruds":
+        through = any(entry[:3] == (level, kind, letter) for entry in meaning(scope_set))
+        assert scope_set.allows(level, kind, letter) is through  # type: ignore[arg-type]
