@@ -1,14 +1,12 @@
-"""Criteria as SQL: each becomes a condition on an alias of `resource_version`, answered by an index
-table at one revision."""
+"""Criteria as SQL: each becomes a condition on a version, answered by an index table."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Select, Table, and_, false, func, not_, or_, select, true
+from sqlalchemy import Connection
 
-from fhir_facade.fhir import json
 from fhir_facade.mirror.criteria import (
     Criterion,
     DateCriterion,
@@ -21,128 +19,111 @@ from fhir_facade.mirror.criteria import (
     TokenCriterion,
     TokenValue,
 )
-from fhir_facade.mirror.tables import (
-    index_date,
-    index_reference,
-    index_string,
-    index_token,
-    revision_log,
-)
+from fhir_facade.mirror.sql import NEVER, Condition, Sql, any_of, one_of, run, wrap
 from fhir_facade.resources.extract import FOLDED_LENGTH, fold, storable, token_key
 
-Condition = ColumnElement[bool]
-_INSTANT_WIDTH_US = 1_000
+INSTANT_WIDTH_US = 1_000
 """Instants are shown in whole milliseconds, so `_lastUpdated` names a millisecond."""
-_TABLES = {
-    "token": index_token,
-    "string": index_string,
-    "date": index_date,
-    "reference": index_reference,
-}
 
 
 class Scope(NamedTuple):
-    """Where a search looks. `correlated` asks the index once for every row, for criteria that match
-    too many rows to list first. `now_us` is what `ap` measures from."""
+    """Where a search looks: a type of a tenant at a revision, on the database behind `conn`."""
 
+    conn: Connection
     tenant: str
     type: str
     revision: int
-    dialect: str
-    now_us: int
-    correlated: frozenset[Criterion] = frozenset()
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self.conn.dialect.name
 
 
-def condition(criterion: Criterion, scope: Scope, version: Any) -> Condition:
-    """The condition that `version`, the columns of an alias, matches the criterion."""
+def condition(criterion: Criterion, scope: Scope, now_us: int) -> Condition:
+    """The condition that a version matches the criterion; `now_us` is what `ap` measures from."""
     match criterion:
         case IdCriterion(values):
-            return listed(version.id, values, scope.dialect)
+            return Condition(one_of("v.id", values, scope.dialect))
         case NothingCriterion():
-            return false()
+            return NEVER
         case DateCriterion("_lastUpdated", dates):
-            return or_(*(_last_updated(value, scope, version) for value in dates))
-        case MissingCriterion(missing=missing):
-            found = _among(index_rows(criterion, scope), criterion, scope, version)
-            return not_(found) if missing else found
-        case TokenCriterion(negated=True):
-            return not_(_among(index_rows(criterion, scope), criterion, scope, version))
-        case _:
-            return _among(index_rows(criterion, scope), criterion, scope, version)
+            return _last_updated(dates, scope, now_us)
+        case DateCriterion(param, dates):
+            wanted = any_of([_interval(d, "t.lo_us", "t.hi_us", now_us) for d in dates])
+            return indexed("index_date", param, wanted, scope)
+        case TokenCriterion(param, tokens, negated):
+            found = indexed("index_token", param, any_of([_token(t) for t in tokens]), scope)
+            return _negated(found) if negated else found
+        case StringCriterion(param, mode, texts):
+            wanted = any_of([_string(mode, text, scope.dialect) for text in texts])
+            return indexed("index_string", param, wanted, scope)
+        case ReferenceCriterion(param, targets):
+            wanted = any_of([reference_to(*target) for target in targets])
+            return indexed("index_reference", param, wanted, scope)
+        case MissingCriterion(param, kind, missing):
+            found = indexed(f"index_{kind}", param, None, scope)
+            return _negated(found) if missing else found
 
 
-def index_rows(criterion: Criterion, scope: Scope) -> Select[Any]:
-    """The index rows that answer the criterion, as `version_pk`; `:not` is left to the caller."""
-    match criterion:
-        case TokenCriterion(param, values):
-            wanted = or_(*(_token(value) for value in values))
-            return _at(index_token, param, scope).where(wanted)
-        case StringCriterion(param, _, values):
-            wanted = or_(*(_string(criterion.mode, value, scope.dialect) for value in values))
-            return _at(index_string, param, scope).where(wanted)
-        case DateCriterion(param, values):
-            wanted = or_(*(_date(value, scope.now_us) for value in values))
-            return _at(index_date, param, scope).where(wanted)
-        case ReferenceCriterion(param, values):
-            wanted = or_(*(_reference(*value) for value in values))
-            return _at(index_reference, param, scope).where(wanted)
-        case MissingCriterion(param):
-            return _at(_TABLES[criterion.type], param, scope)
-        case _:
-            raise TypeError("this criterion is not answered by an index")
-
-
-def listed(column: Any, values: Any, dialect: str) -> Condition:
-    """Whether a column is one of the values, however many they are."""
-    wanted = sorted(storable(value) for value in values)
-    if len(wanted) <= 200:
-        return column.in_(wanted)  # type: ignore[no-any-return]
-    if dialect == "postgresql":
-        return column == func.any(wanted)  # type: ignore[no-any-return]
-    # More values than a statement may have parameters.
-    each = func.json_each(json.dumps(wanted).decode()).table_valued("value")
-    return column.in_(select(each.c.value))  # type: ignore[no-any-return]
-
-
-def _among(rows: Select[Any], criterion: Criterion, scope: Scope, version: Any) -> Condition:
-    if criterion in scope.correlated:
-        table: Any = rows.get_final_froms()[0]
-        return rows.where(table.c.version_pk == version.pk).exists()
-    return version.pk.in_(rows)  # type: ignore[no-any-return]
-
-
-def _at(table: Table, param: str, scope: Scope) -> Select[Any]:
-    columns = table.c
-    return select(columns.version_pk).where(
-        columns.tenant == scope.tenant,
-        columns.type == scope.type,
-        columns.param == param,
-        columns.to_revision > scope.revision,
-        columns.from_revision <= scope.revision,
+def indexed(table: str, param: str, wanted: Sql | None, scope: Scope) -> Condition:
+    """The condition that the version has a row `t` in an index table, of this parameter and as
+    `wanted` says."""
+    given = Sql("", ()) if wanted is None else wrap(" AND ", wanted, "")
+    everywhere = Sql(
+        "t.tenant = ? AND t.type = ? AND t.param = ? AND t.to_revision > ?"
+        f" AND t.from_revision <= ?{given.text}",
+        (scope.tenant, scope.type, param, scope.revision, scope.revision, *given.values),
+    )
+    here = everywhere
+    if scope.dialect == "sqlite":
+        # Without the columns of the look-up index, which SQLite would take for the better way in.
+        here = Sql(f"t.param = ?{given.text}", (param, *given.values))
+    return Condition(
+        test=wrap(f"EXISTS (SELECT 1 FROM {table} t WHERE t.version_pk = v.pk AND ", here),  # noqa: S608
+        rows=wrap(f"SELECT t.version_pk FROM {table} t WHERE ", everywhere, ""),  # noqa: S608
+        exact=True,
     )
 
 
-def _token(value: TokenValue) -> Condition:
-    columns = index_token.c
-    wanted: list[Condition] = []
-    if value.code is not None:
-        wanted.append(columns.code == token_key(value.code))
-    if value.system is not None:
-        wanted.append(columns.system == token_key(value.system))
-    return and_(true(), *wanted)
+def reference_to(target_type: str, target_id: str) -> Sql:
+    """The condition that an index row `t` refers to a resource, of any type when that is ''."""
+    if not target_type:
+        return Sql("t.target_id = ?", (storable(target_id),))
+    return Sql(
+        "(t.target_id = ? AND t.target_type = ?)", (storable(target_id), storable(target_type))
+    )
 
 
-def _string(mode: str, value: str, dialect: str) -> Condition:
-    columns = index_string.c
+def token_of(system: str | None, code: str | None) -> Sql:
+    """The condition that an index row `t` is the token; None stands for any."""
+    parts, values = [], []
+    for column, value in (("t.code", code), ("t.system", system)):
+        if value is not None:
+            parts.append(f"{column} = ?")
+            values.append(token_key(value))
+    return Sql(f"({' AND '.join(parts)})", tuple(values)) if parts else Sql("1 = 1")
+
+
+def _negated(found: Condition) -> Condition:
+    return Condition(wrap("NOT ", found.test, ""))
+
+
+def _token(value: TokenValue) -> Sql:
+    return token_of(value.system, value.code)
+
+
+def _string(mode: str, value: str, dialect: str) -> Sql:
     folded = fold(value)[:FOLDED_LENGTH]
     if mode == "exact":
-        return and_(columns.folded == folded, columns.exact == storable(value))
+        return Sql("(t.folded = ? AND t.exact = ?)", (folded, storable(value)))
     if mode == "contains":
-        position = func.instr if dialect == "sqlite" else func.strpos
-        return position(columns.folded, folded) > 0
+        position = "instr" if dialect == "sqlite" else "strpos"
+        return Sql(f"{position}(t.folded, ?) > 0", (folded,))
     after = _successor(folded)
-    begins = columns.folded >= folded
-    return begins if after is None else and_(begins, columns.folded < after)
+    if after is None:
+        return Sql("t.folded >= ?", (folded,))
+    return Sql("(t.folded >= ? AND t.folded < ?)", (folded, after))
 
 
 def _successor(prefix: str) -> str | None:
@@ -157,68 +138,71 @@ def _successor(prefix: str) -> str | None:
     return None
 
 
-def _reference(target_type: str, target_id: str) -> Condition:
-    columns = index_reference.c
-    same = columns.target_id == storable(target_id)
-    return and_(same, columns.target_type == storable(target_type)) if target_type else same
-
-
-def _date(value: DateValue, now_us: int) -> Condition:
-    """R4 search.html#prefix on intervals. Bounds that follow from the rule are spelled out where
-    they give the index a range."""
-    columns = index_date.c
-    return _interval(value, columns.lo_us, columns.hi_us, now_us)
-
-
-def _interval(value: DateValue, lo: Any, hi: Any, now_us: int) -> Condition:
+def _interval(value: DateValue, lo: str, hi: str, now_us: int) -> Sql:
+    """R4 search.html#prefix on the half-open interval of two columns. Bounds that follow from the
+    rule are spelled out where they give an index its range."""
     first, end = value.lo_us, value.hi_us
-    rules: dict[str, Callable[[], Condition]] = {
-        "eq": lambda: and_(lo >= first, lo < end, hi <= end),
-        "ne": lambda: or_(lo < first, hi > end),
-        "gt": lambda: hi > end,
-        "lt": lambda: lo < first,
-        "ge": lambda: and_(hi > first, or_(hi > end, lo >= first)),
-        "le": lambda: and_(lo < end, or_(lo < first, hi <= end)),
-        "sa": lambda: lo >= end,
-        "eb": lambda: hi <= first,
-    }
-    if value.prefix != "ap":
-        return rules[value.prefix]()
-    # R4: a tenth of the distance between now and the date.
-    slack = abs(now_us - (first + end) // 2) // 10
-    return and_(lo < end + slack, hi > first - slack)
+    match value.prefix:
+        case "eq":
+            return Sql(f"({lo} >= ? AND {lo} < ? AND {hi} <= ?)", (first, end, end))
+        case "ne":
+            return Sql(f"({lo} < ? OR {hi} > ?)", (first, end))
+        case "gt":
+            return Sql(f"{hi} > ?", (end,))
+        case "lt":
+            return Sql(f"{lo} < ?", (first,))
+        case "ge":
+            return Sql(f"({hi} > ? AND ({hi} > ? OR {lo} >= ?))", (first, end, first))
+        case "le":
+            return Sql(f"({lo} < ? AND ({lo} < ? OR {hi} <= ?))", (end, first, end))
+        case "sa":
+            return Sql(f"{lo} >= ?", (end,))
+        case "eb":
+            return Sql(f"{hi} <= ?", (first,))
+        case "ap":
+            # R4: a tenth of the distance between now and the date.
+            slack = abs(now_us - (first + end) // 2) // 10
+            return Sql(f"({lo} < ? AND {hi} > ?)", (end + slack, first - slack))
 
 
-def _last_updated(value: DateValue, scope: Scope, version: Any) -> Condition:
+def _last_updated(dates: tuple[DateValue, ...], scope: Scope, now_us: int) -> Condition:
     """Instants grow with revisions, so a bound on the instant is a bound on `from_revision`, which
     has an index."""
+    tests = [_since_revision(value, scope, now_us) for value in dates]
+    rows = (
+        "SELECT v.pk AS version_pk FROM resource_version v WHERE v.tenant = ? AND v.type = ? AND "
+    )
+    listed = wrap(rows, any_of(tests), "")
+    listed = Sql(listed.text, (scope.tenant, scope.type, *listed.values))
+    return Condition(any_of(tests), listed, exact=True)
+
+
+def _since_revision(value: DateValue, scope: Scope, now_us: int) -> Sql:
     first, end = value.lo_us, value.hi_us
-    start = version.from_revision
+    slack = abs(now_us - (first + end) // 2) // 10
+    start = "v.from_revision"
 
-    def not_before(instant_us: int) -> Condition:
-        log = revision_log.c
-        earlier = (
-            select(func.coalesce(func.max(log.revision), 0))
-            .where(log.tenant == scope.tenant, log.instant_us < instant_us)
-            .scalar_subquery()
-        )
-        return start > earlier  # type: ignore[no-any-return]
+    def last_before(instant_us: int) -> int:
+        earlier = "SELECT max(revision) FROM revision_log WHERE tenant = ? AND instant_us < ?"
+        return run(scope.conn, Sql(earlier, (scope.tenant, instant_us))).scalar() or 0
 
-    def before(instant_us: int) -> Condition:
-        return not_(not_before(instant_us))
-
-    width = _INSTANT_WIDTH_US
-    slack = abs(scope.now_us - (first + end) // 2) // 10
-    contained = and_(not_before(first), before(end - width + 1))
-    rules: dict[str, Callable[[], Condition]] = {
-        "eq": lambda: contained,
-        "ne": lambda: not_(contained),
-        "gt": lambda: not_before(end - width + 1),
-        "lt": lambda: before(first),
-        "ge": lambda: or_(not_before(end - width + 1), contained),
-        "le": lambda: or_(before(first), contained),
-        "sa": lambda: not_before(end),
-        "eb": lambda: before(first - width + 1),
-        "ap": lambda: and_(not_before(first - slack - width + 1), before(end + slack)),
+    # A version of instant t fills [t, t + width), so it ends by `end` when t < end - width + 1.
+    inside = end - INSTANT_WIDTH_US + 1
+    between = f"({start} > ? AND {start} <= ?)"
+    rules: dict[str, Callable[[], Sql]] = {
+        "eq": lambda: Sql(between, (last_before(first), last_before(inside))),
+        "ne": lambda: Sql(
+            f"({start} <= ? OR {start} > ?)", (last_before(first), last_before(inside))
+        ),
+        "gt": lambda: Sql(f"{start} > ?", (last_before(inside),)),
+        "lt": lambda: Sql(f"{start} <= ?", (last_before(first),)),
+        "ge": lambda: Sql(f"{start} > ?", (min(last_before(inside), last_before(first)),)),
+        "le": lambda: Sql(f"{start} <= ?", (max(last_before(inside), last_before(first)),)),
+        "sa": lambda: Sql(f"{start} > ?", (last_before(end),)),
+        "eb": lambda: Sql(f"{start} <= ?", (last_before(first - INSTANT_WIDTH_US + 1),)),
+        "ap": lambda: Sql(
+            between,
+            (last_before(first - slack - INSTANT_WIDTH_US + 1), last_before(end + slack)),
+        ),
     }
     return rules[value.prefix]()

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, or_, select, true
+from sqlalchemy import Connection
 
-from fhir_facade.mirror.reach_sql import READING, ReachScope, in_group, reach_scope, reached
-from fhir_facade.mirror.tables import compartment, group_member, resource_version
-from fhir_facade.mirror.versions import ROW_COLUMNS, Row
+from fhir_facade.mirror import plan
+from fhir_facade.mirror.criteria_sql import Scope
+from fhir_facade.mirror.plan import Query
+from fhir_facade.mirror.reach_sql import READING, ReachScope, in_group, reached
+from fhir_facade.mirror.sql import ALWAYS, Condition, Sql, either, join, one_of
+from fhir_facade.mirror.versions import Row
 from fhir_facade.policy import Reach, ReachClass
-
-_v = resource_version.c
-Condition = ColumnElement[bool]
-_FEW_MEMBERS = 50
 
 
 @dataclass(frozen=True)
@@ -40,12 +38,14 @@ def export_rows(
     conn: Connection, slice_: ExportSlice, after_id: str | None, limit: int
 ) -> list[Row]:
     """The next rows of the slice after an id, by id, without tombstones."""
-    query = _slice_rows(conn, slice_, None, *ROW_COLUMNS).where(_v.deleted.is_(False))
+    within = ReachScope(_scope(conn, slice_), slice_.reach)
+    conditions = _conditions(within, slice_)
     since = slice_.since_revision
     if since is not None:
-        fresh = _v.from_revision > since
-        query = query.where(or_(fresh, _joined(slice_, since)) if slice_.group_id else fresh)
-    return [Row._make(row) for row in conn.execute(_page(query, slice_, after_id, limit))]
+        fresh = Condition(Sql("v.from_revision > ?", (since,)))
+        joined = _joined(slice_, slice_.group_id, since) if slice_.group_id else None
+        conditions.append(fresh if joined is None else either((fresh, joined)))
+    return plan.rows(conn, _query(slice_, conditions, after_id, "v.deleted = false"), limit)
 
 
 def export_deleted(
@@ -57,68 +57,60 @@ def export_deleted(
     since = slice_.since_revision
     if since is None:
         return []
-    query = _slice_rows(conn, slice_, since, _v.type, _v.id)
-    query = query.where(_v.deleted.is_(True), _v.from_revision > since)
-    rows = conn.execute(_page(query, slice_, after_id, limit))
-    return [(resource_type, resource_id) for resource_type, resource_id in rows]
+    within = ReachScope(_scope(conn, slice_), slice_.reach, since)
+    conditions = _conditions(within, slice_)
+    conditions.append(Condition(Sql("v.from_revision > ?", (since,))))
+    return plan.keys(conn, _query(slice_, conditions, after_id, "v.deleted = true"), limit)
 
 
-def _slice_rows(
-    conn: Connection, slice_: ExportSlice, members_since: int | None, *columns: Any
-) -> Select[Any]:
-    # A list of all rows of a group would be made anew for every page of a part.
-    scope = reach_scope(conn, slice_.tenant, slice_.reach, slice_.revision, _FEW_MEMBERS)
-    scope = scope._replace(members_since=members_since)
-    query = select(*columns).where(
-        _v.tenant == slice_.tenant,
-        _v.type == slice_.type,
-        _v.to_revision > slice_.revision,
-        _v.from_revision <= slice_.revision,
-        reached(scope, slice_.type, READING, _v),
-    )
-    if slice_.group_id is not None:
-        query = query.where(_of_group(scope, slice_, slice_.group_id))
-    return query
+def _scope(conn: Connection, slice_: ExportSlice) -> Scope:
+    return Scope(conn, slice_.tenant, slice_.type, slice_.revision)
 
 
-def _of_group(scope: ReachScope, slice_: ExportSlice, group_id: str) -> Condition:
+def _conditions(within: ReachScope, slice_: ExportSlice) -> list[Condition]:
+    reach = reached(within, READING)
+    if slice_.group_id is None:
+        return [reach]
+    group = _of_group(within, slice_.type, slice_.group_id)
+    # A client of one group that exports it: the two ask the same.
+    return [reach] if group == reach else [reach, group]
+
+
+def _of_group(within: ReachScope, resource_type: str, group_id: str) -> Condition:
     """The condition that a row belongs to the group's export."""
-    classes = slice_.reach.classes
-    kind = classes.get(slice_.type)
-    if slice_.type == "Group":
-        return _v.id == group_id
-    theirs = in_group(scope, frozenset({group_id}), slice_.type, _v)
+    classes = within.reach.classes
+    kind = classes.get(resource_type)
+    if resource_type == "Group":
+        return Condition(Sql("v.id = ?", (group_id,)))
     if kind is ReachClass.DIRECTORY:
-        return true()
+        return ALWAYS
+    theirs = in_group(within, frozenset({group_id}))
     if kind is ReachClass.INHERITED:
-        free = sorted(name for name, of in classes.items() if of is ReachClass.DIRECTORY)
-        return or_(_v.inherits.in_(free), theirs)
+        free = [name for name, of in classes.items() if of is ReachClass.DIRECTORY]
+        return either((Condition(one_of("v.inherits", free, within.scope.dialect)), theirs))
     return theirs
 
 
-def _joined(slice_: ExportSlice, since: int) -> Condition:
+def _joined(slice_: ExportSlice, group_id: str, since: int) -> Condition:
     """The condition that a patient of the row joined the group after a revision."""
-    c, m = compartment.c, group_member.c
-    return (
-        select(c.version_pk)
-        .where(
-            c.version_pk == _v.pk,
-            m.tenant == slice_.tenant,
-            m.group_id == slice_.group_id,
-            m.patient_id == c.patient_id,
-            m.from_revision > since,
-            m.from_revision <= slice_.revision,
-            m.to_revision > slice_.revision,
-        )
-        .exists()
+    test = (
+        "EXISTS (SELECT 1 FROM compartment c CROSS JOIN group_member m WHERE c.version_pk = v.pk"
+        " AND m.tenant = ? AND m.group_id = ? AND m.patient_id = c.patient_id"
+        " AND m.from_revision > ? AND m.from_revision <= ? AND m.to_revision > ?)"
     )
+    revision = slice_.revision
+    return Condition(Sql(test, (slice_.tenant, group_id, since, revision, revision)))
 
 
-def _page(query: Select[Any], slice_: ExportSlice, after_id: str | None, limit: int) -> Select[Any]:
+def _query(
+    slice_: ExportSlice, conditions: list[Condition], after_id: str | None, deleted: str
+) -> Query:
+    bounds = [Sql(deleted)]
     if after_id is not None:
-        query = query.where(_v.id > after_id)
+        bounds.append(Sql("v.id > ?", (after_id,)))
     elif slice_.id_from is not None:
-        query = query.where(_v.id >= slice_.id_from)
+        bounds.append(Sql("v.id >= ?", (slice_.id_from,)))
     if slice_.id_to is not None:
-        query = query.where(_v.id < slice_.id_to)
-    return query.order_by(_v.id).limit(limit)
+        bounds.append(Sql("v.id < ?", (slice_.id_to,)))
+    extra = join(" AND ", bounds)
+    return Query(slice_.tenant, slice_.type, slice_.revision, tuple(conditions), extra)

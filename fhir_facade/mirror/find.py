@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Connection, Select, and_, func, or_, select
+from sqlalchemy import Connection
 
 from fhir_facade import clock
+from fhir_facade.mirror import plan
 from fhir_facade.mirror.criteria import Criterion, DateCriterion
-from fhir_facade.mirror.criteria_sql import Scope, condition
+from fhir_facade.mirror.criteria_sql import Scope, condition, indexed, reference_to
 from fhir_facade.mirror.export import ExportSlice, export_deleted, export_rows
 from fhir_facade.mirror.memberships import memberships
-from fhir_facade.mirror.reach_sql import READING, ReachScope, reach_scope, reached
-from fhir_facade.mirror.tables import index_reference, resource_version
-from fhir_facade.mirror.versions import ROW_COLUMNS, Row, current_revision, instant_of
+from fhir_facade.mirror.plan import Query
+from fhir_facade.mirror.reach_sql import READING, ReachScope, reached
+from fhir_facade.mirror.sql import Condition, Sql, any_of, join, one_of, run
+from fhir_facade.mirror.versions import Row, current_revision, instant_of
 from fhir_facade.policy import GroupMembers, Letter, Reach, RowFacts, admits
 
 __all__ = [
@@ -34,7 +35,6 @@ __all__ = [
 ]
 
 _CHUNK = 500
-_v = resource_version.c
 
 
 @dataclass(frozen=True)
@@ -52,24 +52,17 @@ class FindRequest:
 
 def find(conn: Connection, request: FindRequest) -> list[Row]:
     """The matches that the principal may search, by id, without tombstones."""
-    page = _matches(conn, request, _v.pk)
+    query = _query(conn, request)
     if request.after is not None:
-        page = page.where(_v.id > request.after[0])
-    page = page.order_by(_v.id).limit(request.limit)
-    other = resource_version.alias().c
-    columns = [other[column.name] for column in ROW_COLUMNS]
-    # The page is cut on keys alone; only its own bodies are read.
-    query = select(*columns).where(other.pk.in_(page)).order_by(other.id)
-    return [Row._make(row) for row in conn.execute(query)]
+        after = Sql("v.id > ?", (request.after[0],))
+        query = query._replace(extra=join(" AND ", (query.extra, after)))
+    return plan.rows(conn, query, request.limit)
 
 
 def count(conn: Connection, request: FindRequest, at_most: int | None = None) -> int:
     """How many matches there are in all, whatever `after` and `limit` say; counting stops at
     `at_most`."""
-    matches = _matches(conn, request, _v.pk)
-    if at_most is not None:
-        matches = matches.limit(at_most)
-    return conn.execute(select(func.count()).select_from(matches.subquery())).scalar_one()
+    return plan.count(conn, _query(conn, request), at_most)
 
 
 def included(
@@ -85,23 +78,21 @@ def included(
     """What the sources refer to by `param`, of the types `targets`, as far as the reach goes (to
     read or to search); by type and id, each once, `limit` rows at most."""
     keys: set[tuple[str, str]] = set()
-    reference = index_reference.c
     pks = [source.pk for source in sources]
     for start in range(0, len(pks), _CHUNK):
-        query = select(reference.target_type, reference.target_id).where(
-            reference.version_pk.in_(pks[start : start + _CHUNK]), reference.param == param
+        chunk = pks[start : start + _CHUNK]
+        text = (
+            "SELECT DISTINCT target_type, target_id FROM index_reference"  # noqa: S608
+            f" WHERE version_pk IN ({', '.join('?' * len(chunk))}) AND param = ?"
         )
-        keys.update((row[0], row[1]) for row in conn.execute(query) if row[0] in targets)
-    scope = reach_scope(conn, tenant, reach, revision)
+        keys.update((row[0], row[1]) for row in run(conn, Sql(text, (*chunk, param))))
     rows: list[Row] = []
-    for target in sorted({key[0] for key in keys}):
-        ids = sorted(key[1] for key in keys if key[0] == target)
-        for start in range(0, len(ids), _CHUNK):
-            page = _reached_rows(scope, target).where(_v.id.in_(ids[start : start + _CHUNK]))
-            page = page.order_by(_v.id).limit(limit - len(rows))
-            rows.extend(Row._make(row) for row in conn.execute(page))
-            if len(rows) >= limit:
-                return rows
+    for target in sorted(set(targets)):
+        ids = {key[1] for key in keys if key[0] == target}
+        if ids and len(rows) < limit:
+            wanted = Condition(one_of("v.id", ids, conn.dialect.name))
+            query = _within_reach(conn, tenant, target, reach, revision, wanted)
+            rows.extend(plan.rows(conn, query, limit - len(rows)))
     return rows
 
 
@@ -117,25 +108,14 @@ def reverse_included(
 ) -> list[Row]:
     """What of `resource_type` refers to the targets by `param`, as far as the reach goes (to read
     or to search); by id, each once, `limit` rows at most."""
-    scope = reach_scope(conn, tenant, reach, revision)
-    reference = index_reference.c
+    scope = Scope(conn, tenant, resource_type, revision)
     rows: dict[int, Row] = {}
     for start in range(0, len(targets), _CHUNK):
-        wanted = [
-            and_(reference.target_type == target.type, reference.target_id == target.id)
-            for target in targets[start : start + _CHUNK]
-        ]
-        referring = select(reference.version_pk).where(
-            reference.tenant == tenant,
-            reference.type == resource_type,
-            reference.param == param,
-            reference.to_revision > revision,
-            reference.from_revision <= revision,
-            or_(*wanted),
-        )
-        query = _reached_rows(scope, resource_type).where(_v.pk.in_(referring))
-        for row in conn.execute(query.order_by(_v.id).limit(limit)):
-            rows[row[0]] = Row._make(row)
+        chunk = targets[start : start + _CHUNK]
+        wanted = any_of([reference_to(target.type, target.id) for target in chunk])
+        referring = indexed("index_reference", param, wanted, scope)
+        query = _within_reach(conn, tenant, resource_type, reach, revision, referring)
+        rows.update({row.pk: row for row in plan.rows(conn, query, limit)})
     return sorted(rows.values(), key=lambda row: row.id)[:limit]
 
 
@@ -175,34 +155,25 @@ def admitted(
     return [row for row, fact in zip(rows, facts, strict=True) if admit(row, fact)]
 
 
-def _matches(conn: Connection, request: FindRequest, *columns: Any) -> Select[Any]:
-    scope = Scope(
-        request.tenant,
-        request.type,
-        request.revision,
-        conn.dialect.name,
-        _now_us(conn, request),
-    )
-    query = _valid(request.tenant, request.type, request.revision, *columns).where(
-        *(condition(criterion, scope, _v) for criterion in request.criteria)
-    )
-    within = reach_scope(conn, request.tenant, request.reach, request.revision)
-    return query.where(reached(within, request.type, ("s",), _v))
+def _query(conn: Connection, request: FindRequest) -> Query:
+    scope = Scope(conn, request.tenant, request.type, request.revision)
+    now_us = _now_us(conn, request)
+    criteria = [condition(criterion, scope, now_us) for criterion in request.criteria]
+    within = reached(ReachScope(scope, request.reach), ("s",))
+    return Query(request.tenant, request.type, request.revision, (within, *criteria))
 
 
-def _reached_rows(scope: ReachScope, resource_type: str) -> Select[Any]:
-    query = _valid(scope.tenant, resource_type, scope.revision, *ROW_COLUMNS)
-    return query.where(reached(scope, resource_type, READING, _v))
-
-
-def _valid(tenant: str, resource_type: str, revision: int, *columns: Any) -> Select[Any]:
-    return select(*columns).where(
-        _v.tenant == tenant,
-        _v.type == resource_type,
-        _v.to_revision > revision,
-        _v.from_revision <= revision,
-        _v.deleted.is_(False),
-    )
+def _within_reach(
+    conn: Connection,
+    tenant: str,
+    resource_type: str,
+    reach: Reach,
+    revision: int,
+    wanted: Condition,
+) -> Query:
+    scope = Scope(conn, tenant, resource_type, revision)
+    within = reached(ReachScope(scope, reach), READING)
+    return Query(tenant, resource_type, revision, (wanted, within))
 
 
 def _now_us(conn: Connection, request: FindRequest) -> int:

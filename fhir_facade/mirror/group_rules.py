@@ -5,9 +5,21 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, exists, false, select, true
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    String,
+    any_,
+    exists,
+    false,
+    func,
+    literal,
+    select,
+    true,
+)
 
-from fhir_facade.mirror.criteria_sql import listed
+from fhir_facade.fhir import json
 from fhir_facade.mirror.tables import (
     OPEN,
     compartment,
@@ -77,7 +89,7 @@ def _qualifies(conn: Connection, rule: Rule, patient_id: Any) -> Condition:
     if rule.kind == "tenant":
         return true()
     if rule.kind == "listed":
-        return listed(patient_id, rule.members, conn.dialect.name)
+        return _listed(patient_id, rule.members, conn.dialect.name)
     if rule.kind != "site":
         return false()
     c, r = compartment.c, index_reference.c
@@ -91,3 +103,14 @@ def _qualifies(conn: Connection, rule: Rule, patient_id: Any) -> Condition:
         r.target_type == "Location",
         r.target_id == rule.value,
     )
+
+
+def _listed(patient_id: Any, members: Collection[str], dialect: str) -> Condition:
+    """Whether the patient is one of the members, who may be more than a statement takes values."""
+    listed: Condition
+    if dialect == "postgresql":
+        listed = patient_id == any_(literal(list(members), ARRAY(String)))
+    else:
+        each = func.json_each(json.dumps(list(members)).decode()).table_valued("value")
+        listed = patient_id.in_(select(each.c.value))
+    return listed

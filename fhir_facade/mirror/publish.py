@@ -137,6 +137,11 @@ class Publisher:
         publication = Publication(conn, tenant, self._now_us())
         owned = publication.open_of_subjects(source, [output.subject for output in outputs])
         publication.load(candidates)
+        publication.load(
+            ("Provenance", candidate.provenance["id"])
+            for key, candidate in candidates.items()
+            if candidate.provenance is not None and not candidate.same_as(publication.known(key))
+        )
         created = updated = 0
         for key, candidate in candidates.items():
             existing = publication.known(key)

@@ -1,4 +1,4 @@
-"""The reach of a principal as SQL, on the columns of an alias of `resource_version`.
+"""The reach of a principal as SQL, a condition on a version.
 
 Denies by default: a row is reached only by a grant that says so. `policy.admits` decides the same
 on a row's columns, and tests hold the two to each other.
@@ -6,16 +6,13 @@ on a row's columns, and tests hold the two to each other.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, false, func, or_, select, true
-
-from fhir_facade.mirror.criteria_sql import listed
-from fhir_facade.mirror.tables import compartment, group_member, index_token
+from fhir_facade.mirror.criteria_sql import Scope, indexed, token_of
+from fhir_facade.mirror.sql import ALWAYS, NEVER, Condition, Sql, any_of, both, either, one_of, wrap
 from fhir_facade.mirror.version_writer import CATEGORY_PARAM
 from fhir_facade.policy import (
     AllPatients,
-    CategoryFilter,
     Grant,
     GroupMembers,
     Letter,
@@ -24,186 +21,110 @@ from fhir_facade.policy import (
     ReachClass,
     SomePatients,
 )
-from fhir_facade.resources.extract import token_key
 
-Condition = ColumnElement[bool]
 READING: tuple[Letter, ...] = ("r", "s")
-_FEW_MEMBERS = 1_000
 
 
 class ReachScope(NamedTuple):
-    """A reach at one revision. `by_row`: look each row's patients up, instead of listing all rows
-    of the groups' members first; for groups of many. Members of a group are those who were at
-    any time after `members_since` up to the revision; None: those at the revision."""
+    """A reach within a scope. Members of a group are those who were at any time after
+    `members_since` up to the revision; None: those at the revision."""
 
-    tenant: str
+    scope: Scope
     reach: Reach
-    revision: int
-    dialect: str
-    by_row: bool
     members_since: int | None = None
 
 
-def reach_scope(
-    conn: Connection, tenant: str, reach: Reach, revision: int, few: int | None = None
-) -> ReachScope:
-    """The scope for this reach; asks whether its groups have more than `few` members."""
-    few = _FEW_MEMBERS if few is None else few
-    groups = frozenset[str]().union(
-        *(g.patients.group_ids for g in reach.grants if isinstance(g.patients, GroupMembers))
-    )
-    by_row = bool(groups) and _count_members(conn, tenant, groups, revision, few + 1) > few
-    return ReachScope(tenant, reach, revision, conn.dialect.name, by_row)
-
-
-def reached(
-    scope: ReachScope, resource_type: str, letters: tuple[Letter, ...], version: Any
-) -> Condition:
-    """The condition that the principal may have the row `version`, which is of `resource_type`, by
-    a grant with any of the letters."""
-    reach = scope.reach
+def reached(within: ReachScope, letters: tuple[Letter, ...]) -> Condition:
+    """The condition that the principal may have the row, by a grant with any of the letters."""
+    reach, resource_type = within.reach, within.scope.type
     own = _grants(reach, resource_type, letters)
     kind = reach.classes.get(resource_type)
     if not own or kind is None:
-        return false()
+        return NEVER
     if kind is not ReachClass.INHERITED:
-        return _by_any(scope, resource_type, own, version, resource_type)
+        return _by_any(within, resource_type, own)
     through = [
-        and_(
-            version.inherits == target,
-            _by_any(scope, target, own, version, resource_type),
-            _by_any(scope, target, granted, version, resource_type),
+        both(
+            Condition(Sql("v.inherits = ?", (target,))),
+            both(_by_any(within, target, own), _by_any(within, target, granted)),
         )
         for target, target_kind in sorted(reach.classes.items())
         if target_kind is not ReachClass.INHERITED and (granted := _grants(reach, target, READING))
     ]
-    return or_(false(), *through)
+    return either(through)
 
 
-def in_group(
-    scope: ReachScope, group_ids: frozenset[str], row_type: str, version: Any
-) -> Condition:
-    """The condition that a patient of the row is a member of one of the groups at the revision."""
-    c, m = compartment.c, group_member.c
-    since = scope.revision if scope.members_since is None else scope.members_since
-    valid = and_(
-        m.tenant == scope.tenant,
-        m.group_id.in_(sorted(group_ids)),
-        m.patient_id == c.patient_id,
-        m.to_revision > since,
-        m.from_revision <= scope.revision,
+def in_group(within: ReachScope, group_ids: frozenset[str]) -> Condition:
+    """The condition that a patient of the row is a member of one of the groups."""
+    scope = within.scope
+    since = scope.revision if within.members_since is None else within.members_since
+    groups = one_of("m.group_id", group_ids, scope.dialect)
+    member = Sql(
+        f"m.tenant = ? AND m.to_revision > ? AND m.from_revision <= ? AND {groups.text}",
+        (scope.tenant, since, scope.revision, *groups.values),
     )
-    if scope.by_row:
-        return select(c.version_pk).where(c.version_pk == version.pk, valid).exists()
-    rows = select(c.version_pk).where(*_compartment_at(scope, row_type), valid)
-    return version.pk.in_(rows)  # type: ignore[no-any-return]
+    return _compartments(
+        scope,
+        test=wrap("m.patient_id = c.patient_id AND ", member, ""),
+        tables="compartment c CROSS JOIN group_member m",
+        listing="group_member m CROSS JOIN compartment c",
+    )
 
 
 def _grants(reach: Reach, resource_type: str, letters: tuple[Letter, ...]) -> tuple[Grant, ...]:
     grants = [grant for letter in letters for grant in reach.grants_for(resource_type, letter)]
-    return tuple(dict.fromkeys(grants))
+    return tuple(dict.fromkeys(grants)) if len(letters) > 1 else tuple(grants)
 
 
-def _by_any(
-    scope: ReachScope,
-    decisive_type: str,
-    grants: tuple[Grant, ...],
-    version: Any,
-    row_type: str,
-) -> Condition:
-    """Any of the grants, as the class of `decisive_type` has it (the target's, for a row that
-    inherits). The union of patients without category filters is taken in one look-up."""
-    kind = scope.reach.classes[decisive_type]
-    conditions: list[Condition] = []
+def _by_any(within: ReachScope, decisive_type: str, grants: tuple[Grant, ...]) -> Condition:
+    """Any of the grants, as the class of `decisive_type` has it: the target's, for what inherits.
+    Patients of grants without category filters are looked up together."""
+    ways: list[Condition] = []
     plain = [grant.patients for grant in grants if not grant.categories]
     if plain:
-        conditions.append(_patients(scope, decisive_type, kind, plain, version, row_type))
+        ways.append(_patients(within, decisive_type, plain))
     for grant in grants:
         if grant.categories:
-            reached_patients = _patients(
-                scope, decisive_type, kind, [grant.patients], version, row_type
-            )
-            category = _category(scope, grant.categories, version, row_type)
-            conditions.append(and_(reached_patients, category))
-    return or_(false(), *conditions)
+            tokens = [token_of(one.system, one.code) for one in grant.categories]
+            category = indexed("index_token", CATEGORY_PARAM, any_of(tokens), within.scope)
+            ways.append(both(_patients(within, decisive_type, [grant.patients]), category))
+    return ALWAYS if ALWAYS in ways else either(ways)
 
 
-def _patients(
-    scope: ReachScope,
-    decisive_type: str,
-    kind: ReachClass,
-    sets: list[PatientSet],
-    version: Any,
-    row_type: str,
-) -> Condition:
+def _patients(within: ReachScope, decisive_type: str, sets: list[PatientSet]) -> Condition:
+    scope, reach = within.scope, within.reach
     everybody = any(isinstance(patients, AllPatients) for patients in sets)
-    if kind is ReachClass.DIRECTORY:
-        return true()
+    if reach.classes[decisive_type] is ReachClass.DIRECTORY:
+        return ALWAYS
     if decisive_type == "Group":
-        members = scope.reach.members
-        if members is None:
-            return true() if everybody else false()
-        return listed(version.id, members, scope.dialect) if row_type == "Group" else false()
+        if reach.members is None:
+            return ALWAYS if everybody else NEVER
+        if scope.type != "Group":
+            return NEVER
+        return Condition(one_of("v.id", reach.members, scope.dialect))
     if everybody:
-        return true()
+        return ALWAYS
     some = frozenset[str]().union(*(p.ids for p in sets if isinstance(p, SomePatients)))
     groups = frozenset[str]().union(*(p.group_ids for p in sets if isinstance(p, GroupMembers)))
     ways: list[Condition] = []
     if some:
-        c = compartment.c
-        rows = select(c.version_pk).where(
-            *_compartment_at(scope, row_type), listed(c.patient_id, some, scope.dialect)
-        )
-        ways.append(version.pk.in_(rows))
+        ways.append(_compartments(scope, one_of("c.patient_id", some, scope.dialect)))
     if groups:
-        ways.append(in_group(scope, groups, row_type, version))
-    return or_(false(), *ways)
+        ways.append(in_group(within, groups))
+    return either(ways)
 
 
-def _compartment_at(scope: ReachScope, row_type: str) -> tuple[Condition, ...]:
-    c = compartment.c
-    return (
-        c.tenant == scope.tenant,
-        c.type == row_type,
-        c.to_revision > scope.revision,
-        c.from_revision <= scope.revision,
-    )
-
-
-def _category(
-    scope: ReachScope, filters: tuple[CategoryFilter, ...], version: Any, row_type: str
+def _compartments(
+    scope: Scope, test: Sql, tables: str = "compartment c", listing: str = "compartment c"
 ) -> Condition:
-    t = index_token.c
-    wanted = []
-    for one in filters:
-        same = t.code == token_key(one.code)
-        if one.system is not None:
-            same = and_(same, t.system == token_key(one.system))
-        wanted.append(same)
-    rows = select(t.version_pk).where(
-        t.tenant == scope.tenant,
-        t.type == row_type,
-        t.param == CATEGORY_PARAM,
-        t.to_revision > scope.revision,
-        t.from_revision <= scope.revision,
-        or_(*wanted),
+    """The condition that a row `c` of the version's compartments passes the test. On SQLite the
+    order of `tables` is the order of the look-ups."""
+    at = "c.tenant = ? AND c.type = ? AND c.to_revision > ? AND c.from_revision <= ? AND "
+    values = (scope.tenant, scope.type, scope.revision, scope.revision)
+    here = f"SELECT 1 FROM {tables} WHERE c.version_pk = v.pk AND "  # noqa: S608 - tables of ours
+    all_of_them = f"SELECT c.version_pk FROM {listing} WHERE {at}"  # noqa: S608
+    return Condition(
+        test=wrap(f"EXISTS ({here}", test),
+        rows=Sql(all_of_them + test.text, (*values, *test.values)),
+        exact=True,
     )
-    return version.pk.in_(rows)  # type: ignore[no-any-return]
-
-
-def _count_members(
-    conn: Connection, tenant: str, group_ids: frozenset[str], revision: int, at_most: int
-) -> int:
-    m = group_member.c
-    some = (
-        select(m.patient_id)
-        .where(
-            m.tenant == tenant,
-            m.group_id.in_(sorted(group_ids)),
-            m.to_revision > revision,
-            m.from_revision <= revision,
-        )
-        .limit(at_most)
-        .subquery()
-    )
-    return conn.execute(select(func.count()).select_from(some)).scalar_one()

@@ -55,6 +55,7 @@ ROW_COLUMNS: tuple[Any, ...] = (
     _v.categories,
     _v.inherits,
 )
+ROW_NAMES = ", ".join(column.name for column in ROW_COLUMNS)
 _ONE = select(*ROW_COLUMNS).where(
     _v.tenant == bindparam("tenant_"), _v.type == bindparam("type_"), _v.id == bindparam("id_")
 )

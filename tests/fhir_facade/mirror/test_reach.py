@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fhir_facade.mirror import find, reach_sql, versions
+from fhir_facade.mirror import find, plan, versions
 from fhir_facade.mirror.database import Database
 from fhir_facade.mirror.find import FindRequest
 from fhir_facade.mirror.groups import GroupDefinition, GroupStore
@@ -111,7 +111,7 @@ def test_find_returns_what_admits_admits_and_nothing_else(
         revision = versions.current_revision(conn, "acme")[0]
         rows = all_rows(database, revision)
         of_patient = memberships(conn, "acme", ("p1", "p2", "p3"), ("g1", "g2"), revision)
-    with patch.object(reach_sql, "_FEW_MEMBERS", 0 if by_row else 1000):
+    with patch.object(plan, "FEW_ROWS", 0 if by_row else 1000):
         for kind in TYPES:
             expected = [row.id for row in rows if admits(reach, kind, "s", row.facts, of_patient)]
             with database.read() as conn:

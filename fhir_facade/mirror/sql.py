@@ -1,0 +1,103 @@
+"""SQL text with its values, for queries that are put together anew for each request.
+
+A search is one of endlessly many shapes, and building it as an expression tree costs several times
+what the database needs to answer. Text here is only ever made of constants of this package; every
+value is bound. `?` marks a value, on both databases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection
+
+from fhir_facade.fhir import json
+from fhir_facade.resources.extract import storable
+
+_FEW_VALUES = 100
+
+
+class Sql(NamedTuple):
+    """Text with `?` marks and a value for each."""
+
+    text: str
+    values: tuple[Any, ...] = ()
+
+
+class Condition(NamedTuple):
+    """A condition on the alias `v` of `resource_version`.
+
+    `test` decides on one row of `v`. `rows`, where there is such a query, lists the versions that
+    can pass it, as `version_pk`; `exact` says that all of them do.
+    """
+
+    test: Sql
+    rows: Sql | None = None
+    exact: bool = False
+
+
+ALWAYS = Condition(Sql("1 = 1"))
+NEVER = Condition(Sql("1 = 0"))
+
+
+def join(separator: str, parts: Iterable[Sql]) -> Sql:
+    """The parts with a separator in between."""
+    listed = list(parts)
+    text = separator.join(part.text for part in listed)
+    return Sql(text, tuple(value for part in listed for value in part.values))
+
+
+def wrap(before: str, part: Sql, after: str = ")") -> Sql:
+    """A part between two texts."""
+    return Sql(f"{before}{part.text}{after}", part.values)
+
+
+def any_of(parts: Sequence[Sql]) -> Sql:
+    """At least one of the parts; none of no parts."""
+    if len(parts) == 1:
+        return parts[0]
+    return wrap("(", join(" OR ", parts)) if parts else NEVER.test
+
+
+def either(conditions: Sequence[Condition]) -> Condition:
+    """At least one of the conditions; never for none."""
+    if not conditions:
+        return NEVER
+    if len(conditions) == 1:
+        return conditions[0]
+    rows = [condition.rows for condition in conditions if condition.rows is not None]
+    listed = join(" UNION ALL ", rows) if len(rows) == len(conditions) else None
+    exact = all(condition.exact for condition in conditions)
+    return Condition(any_of([condition.test for condition in conditions]), listed, exact)
+
+
+def both(first: Condition, second: Condition) -> Condition:
+    """Both conditions; either of them may list the rows."""
+    if first == ALWAYS:
+        return second
+    if second == ALWAYS:
+        return first
+    test = wrap("(", join(" AND ", (first.test, second.test)))
+    return Condition(test, first.rows or second.rows)
+
+
+def one_of(column: str, values: Iterable[str], dialect: str) -> Sql:
+    """Whether a column holds one of the values, however many they are."""
+    wanted = sorted({storable(value) for value in values})
+    if not wanted:
+        return NEVER.test
+    if len(wanted) <= _FEW_VALUES:
+        marks = ", ".join("?" * len(wanted))
+        return Sql(f"{column} IN ({marks})", tuple(wanted))
+    if dialect == "postgresql":
+        return Sql(f"{column} = ANY(?)", (wanted,))
+    # More values than a statement may have marks.
+    each = f"{column} IN (SELECT value FROM json_each(?))"  # noqa: S608 - a column of ours
+    return Sql(each, (json.dumps(wanted).decode(),))
+
+
+def run(conn: Connection, sql: Sql) -> Any:
+    """Execute; the result's rows are plain, without the types of the tables."""
+    text = sql.text if conn.dialect.name == "sqlite" else sql.text.replace("?", "%s")
+    return conn.exec_driver_sql(text, sql.values)
