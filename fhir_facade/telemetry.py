@@ -7,8 +7,8 @@ upstream call carries it.
 from __future__ import annotations
 
 import logging
+import random
 import re
-import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,8 +27,10 @@ def correlation_id() -> str | None:
 
 
 def new_correlation_id() -> str:
-    """A fresh id: 16 hex digits, as the upstreams show them."""
-    return secrets.token_hex(8)
+    """A fresh id: 16 hex digits, as the upstreams show them. It guards nothing, so it is drawn
+    without asking the system for randomness, which costs more than the rest of a small request.
+    """
+    return f"{random.getrandbits(64):016x}"
 
 
 def set_correlation_id(value: str | None) -> str:

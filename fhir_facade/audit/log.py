@@ -6,7 +6,7 @@ import os
 import queue
 import threading
 import weakref
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.engine import Engine
@@ -42,7 +42,7 @@ class AccessRow:
 
 
 def _values(row: AccessRow, recorded_us: int) -> dict[str, Any]:
-    values = asdict(row)
+    values = dict(vars(row))
     values["patients"] = "\n".join(values.pop("patient_ids"))
     values["recorded_us"] = recorded_us
     return values
@@ -59,6 +59,7 @@ class AuditLog:
         self._start_lock = threading.Lock()
         self._queue: queue.Queue[tuple[AccessRow, int] | None] = queue.Queue(QUEUE_ROWS)
         self._thread: threading.Thread | None = None
+        self._closing = threading.Event()
         self._log = log("audit")
         _open_logs.add(self)
 
@@ -79,6 +80,7 @@ class AuditLog:
             if self._pid != os.getpid() or self._thread is None:
                 return
             self._queue.put(None)
+            self._closing.set()
             self._thread.join(timeout=10)
             self._thread = None
             self._pid = 0
@@ -88,6 +90,7 @@ class AuditLog:
             if self._pid == os.getpid():
                 return
             self._queue = queue.Queue(QUEUE_ROWS)
+            self._closing = threading.Event()
             self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
             self._thread.start()
             self._pid = os.getpid()
@@ -96,21 +99,14 @@ class AuditLog:
         rows = self._queue
         stopping = False
         while not stopping:
-            item = rows.get()
-            batch: list[dict[str, Any]] = []
-            deadline = clock.monotonic() + FLUSH_SECONDS
-            while True:
-                if item is None:
-                    stopping = True
-                    break
-                batch.append(_values(*item))
-                left = deadline - clock.monotonic()
-                if len(batch) >= BATCH_ROWS or left <= 0:
-                    break
-                try:
-                    item = rows.get(timeout=left)
-                except queue.Empty:
-                    break
+            items = [rows.get()]
+            # Asleep, not waiting for the next row: waking with each would slow the requests.
+            if rows.qsize() < BATCH_ROWS:
+                self._closing.wait(FLUSH_SECONDS)
+            while len(items) < BATCH_ROWS and not rows.empty():
+                items.append(rows.get())
+            stopping = items[-1] is None
+            batch = [_values(*item) for item in items if item is not None]
             if batch:
                 self._write(batch)
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import os
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import blake2b
 
 import orjson
 from cryptography.exceptions import InvalidTag
@@ -65,7 +65,7 @@ class CursorBox:
     def __init__(self, secret_keys: Sequence[str], *, lifetime_seconds: int = 3600) -> None:
         self._secrets = tuple(key.encode() for key in secret_keys)
         self._lifetime = lifetime_seconds
-        self._ciphers = lru_cache(maxsize=1024)(self._derive)
+        self._keys = lru_cache(maxsize=1024)(self._derive)
 
     def seal(self, tenant: str, resource_type: str, principal: str, position: Position) -> str:
         """The cursor text, of URL-safe characters.
@@ -76,10 +76,12 @@ class CursorBox:
         plain = orjson.dumps(
             [position.used, position.revision, position.after, position.total, expires, principal]
         )
-        nonce = os.urandom(_NONCE)
-        cipher = self._ciphers(tenant)[0]
         packed = zlib.compress(plain, 6) if len(plain) > 256 else plain
-        sealed = cipher.encrypt(nonce, packed, _associated(resource_type))
+        associated = _associated(resource_type)
+        cipher, nonce_key = self._keys(tenant)[0]
+        # A nonce made from the text itself can only come again with the same text.
+        nonce = blake2b(associated + packed, key=nonce_key, digest_size=_NONCE).digest()
+        sealed = cipher.encrypt(nonce, packed, associated)
         text = base64.urlsafe_b64encode(_VERSION + nonce + sealed).rstrip(b"=").decode()
         if len(text) > MAX_LENGTH:
             raise TooCostly(
@@ -127,19 +129,21 @@ class CursorBox:
         return tuple(orjson.loads(packed))
 
     def _decrypt(self, tenant: str, nonce: bytes, sealed: bytes, associated: bytes) -> bytes:
-        for cipher in self._ciphers(tenant):
+        for cipher, _ in self._keys(tenant):
             try:
                 return cipher.decrypt(nonce, sealed, associated)
             except InvalidTag:
                 continue
         raise InvalidTag
 
-    def _derive(self, tenant: str) -> tuple[AESGCM, ...]:
+    def _derive(self, tenant: str) -> tuple[tuple[AESGCM, bytes], ...]:
+        """The cipher and the nonce key of each secret key."""
         info = f"fhir_facade/cursor/{tenant}".encode()
-        return tuple(
-            AESGCM(HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=info).derive(secret))
+        derived = (
+            HKDF(algorithm=hashes.SHA256(), length=64, salt=None, info=info).derive(secret)
             for secret in self._secrets
         )
+        return tuple((AESGCM(key[:32]), key[32:]) for key in derived)
 
 
 def _associated(resource_type: str) -> bytes:
