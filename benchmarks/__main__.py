@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from benchmarks import export
+from benchmarks import export, requests
 from benchmarks.report import Table
 from benchmarks.sizes import FULL, QUICK, Sizes
 
 SECTIONS: dict[str, Callable[[Sizes], Table]] = {
+    "requests": requests.section,
     "export": export.section,
 }
 _VERSIONS = ("flask", "gunicorn", "sqlalchemy", "orjson", "jsonschema-rs", "joserfc", "requests")

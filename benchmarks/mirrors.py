@@ -24,7 +24,14 @@ STATE = ROOT / "var" / "bench"
 TENANT = "acme"
 GROUP = "all-patients"
 ZONE = ZoneInfo("Australia/Sydney")
-_MAKERS = ("fhir_facade/mirror", "fhir_facade/resources", "fhir_facade/fhir")
+_MAKERS = (
+    "fhir_facade/mirror/migrations",
+    "fhir_facade/mirror/publication.py",
+    "fhir_facade/mirror/version_writer.py",
+    "fhir_facade/mirror/groups.py",
+    "fhir_facade/mirror/group_rules.py",
+    "fhir_facade/resources",
+)
 
 
 def copy_of(size: int, folder: Path, state: Path = STATE) -> Path:
@@ -81,7 +88,8 @@ def _batches(*sources: Iterable[FHIRResource]) -> Iterator[list[FHIRResource]]:
 def _version() -> str:
     """A digest of the code that makes a mirror."""
     digest = hashlib.sha256()
-    here = [Path(__file__), Path(__file__).with_name("resources.py")]
-    for source in (*here, *(p for m in _MAKERS for p in sorted((ROOT / m).rglob("*.py")))):
-        digest.update(source.read_bytes())
+    for maker in (*_MAKERS, "benchmarks/mirrors.py", "benchmarks/resources.py"):
+        place = ROOT / maker
+        for source in [place] if place.is_file() else sorted(place.rglob("*.py")):
+            digest.update(source.read_bytes())
     return digest.hexdigest()[:16]
