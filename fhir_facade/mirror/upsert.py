@@ -15,7 +15,9 @@ def insert_ignore(conn: Connection, table: Table, rows: Sequence[Mapping[str, An
     if not rows:
         return 0
     insert = _insert(conn, table).on_conflict_do_nothing()
-    return conn.execute(insert, [dict(row) for row in rows]).rowcount
+    insert = insert.execution_options(preserve_rowcount=True)
+    # One row goes as one statement: only then does every driver count what it inserted.
+    return conn.execute(insert, dict(rows[0]) if len(rows) == 1 else [*map(dict, rows)]).rowcount
 
 
 def upsert(

@@ -23,6 +23,14 @@ def start(database_url: str, emulator_url: str, *, lease: float = 2.0) -> subpro
     )
 
 
+def finished(process: subprocess.Popen[str]) -> bool:
+    """Wait for the end of a process; whether it did a complete run."""
+    with process:
+        assert process.stdout is not None
+        lines = process.stdout.read().split("\n")
+    return "started" in lines and "done" in lines
+
+
 def main(database_url: str, emulator_url: str, lease: str) -> None:
     """Sync once as a whole, waiting while another process holds the source."""
     database = open_database(database_url)
