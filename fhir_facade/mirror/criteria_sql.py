@@ -19,7 +19,7 @@ from fhir_facade.mirror.criteria import (
     TokenCriterion,
     TokenValue,
 )
-from fhir_facade.mirror.sql import NEVER, Condition, Sql, any_of, one_of, run, wrap
+from fhir_facade.mirror.sql import NEVER, Condition, Sql, any_of, one_of, run, unindexed, wrap
 from fhir_facade.resources.extract import FOLDED_LENGTH, fold, storable, token_key
 
 INSTANT_WIDTH_US = 1_000
@@ -168,19 +168,25 @@ def _interval(value: DateValue, lo: str, hi: str, now_us: int) -> Sql:
 def _last_updated(dates: tuple[DateValue, ...], scope: Scope, now_us: int) -> Condition:
     """Instants grow with revisions, so a bound on the instant is a bound on `from_revision`, which
     has an index."""
-    tests = [_since_revision(value, scope, now_us) for value in dates]
-    rows = (
-        "SELECT v.pk AS version_pk FROM resource_version v WHERE v.tenant = ? AND v.type = ? AND "
+    return from_revisions(any_of([_since_revision(d, scope, now_us) for d in dates]), scope)
+
+
+def from_revisions(wanted: Sql, scope: Scope) -> Condition:
+    """The condition on `@`, the revision from which a version is valid."""
+    column = "v.from_revision"
+    test = Sql(wanted.text.replace("@", unindexed(column, scope.conn)), wanted.values)
+    of_type = "SELECT v.pk AS version_pk FROM resource_version v WHERE v.tenant = ? AND v.type = ?"
+    listing = Sql(
+        f"{of_type} AND {wanted.text.replace('@', column)}",
+        (scope.tenant, scope.type, *wanted.values),
     )
-    listed = wrap(rows, any_of(tests), "")
-    listed = Sql(listed.text, (scope.tenant, scope.type, *listed.values))
-    return Condition(any_of(tests), listed, exact=True)
+    return Condition(test, listing, exact=True)
 
 
 def _since_revision(value: DateValue, scope: Scope, now_us: int) -> Sql:
     first, end = value.lo_us, value.hi_us
     slack = abs(now_us - (first + end) // 2) // 10
-    start = "v.from_revision"
+    start = "@"
 
     def last_before(instant_us: int) -> int:
         earlier = "SELECT max(revision) FROM revision_log WHERE tenant = ? AND instant_us < ?"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from fhir_facade.mirror import plan
-from fhir_facade.mirror.criteria_sql import Scope
+from fhir_facade.mirror.criteria_sql import Scope, from_revisions
 from fhir_facade.mirror.plan import Query
 from fhir_facade.mirror.reach_sql import READING, ReachScope, in_group, reached
 from fhir_facade.mirror.sql import ALWAYS, Condition, Sql, either, join, one_of
@@ -42,9 +42,10 @@ def export_rows(
     conditions = _conditions(within, slice_)
     since = slice_.since_revision
     if since is not None:
-        fresh = Condition(Sql("v.from_revision > ?", (since,)))
-        joined = _joined(slice_, slice_.group_id, since) if slice_.group_id else None
-        conditions.append(fresh if joined is None else either((fresh, joined)))
+        ways = [from_revisions(Sql("@ > ?", (since,)), within.scope)]
+        if slice_.group_id is not None:
+            ways.append(in_group(within, frozenset({slice_.group_id}), joined_after=since))
+        conditions.append(either(ways))
     return plan.rows(conn, _query(slice_, conditions, after_id, "v.deleted = false"), limit)
 
 
@@ -59,7 +60,7 @@ def export_deleted(
         return []
     within = ReachScope(_scope(conn, slice_), slice_.reach, since)
     conditions = _conditions(within, slice_)
-    conditions.append(Condition(Sql("v.from_revision > ?", (since,))))
+    conditions.append(from_revisions(Sql("@ > ?", (since,)), within.scope))
     return plan.keys(conn, _query(slice_, conditions, after_id, "v.deleted = true"), limit)
 
 
@@ -89,17 +90,6 @@ def _of_group(within: ReachScope, resource_type: str, group_id: str) -> Conditio
         free = [name for name, of in classes.items() if of is ReachClass.DIRECTORY]
         return either((Condition(one_of("v.inherits", free, within.scope.dialect)), theirs))
     return theirs
-
-
-def _joined(slice_: ExportSlice, group_id: str, since: int) -> Condition:
-    """The condition that a patient of the row joined the group after a revision."""
-    test = (
-        "EXISTS (SELECT 1 FROM compartment c CROSS JOIN group_member m WHERE c.version_pk = v.pk"
-        " AND m.tenant = ? AND m.group_id = ? AND m.patient_id = c.patient_id"
-        " AND m.from_revision > ? AND m.from_revision <= ? AND m.to_revision > ?)"
-    )
-    revision = slice_.revision
-    return Condition(Sql(test, (slice_.tenant, group_id, since, revision, revision)))
 
 
 def _query(

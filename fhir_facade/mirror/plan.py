@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from fhir_facade.mirror.sql import ALWAYS, Condition, Sql, join, run
+from fhir_facade.mirror.sql import ALWAYS, Condition, Sql, join, run, unindexed
 from fhir_facade.mirror.versions import ROW_NAMES, Row
 
 FEW_ROWS = 1_000
@@ -43,7 +43,8 @@ class Query(NamedTuple):
             )
         tests = [c.test for c in conditions if c is not driver or not c.exact]
         valid = Sql(
-            "v.tenant = ? AND v.type = ? AND v.to_revision > ? AND v.from_revision <= ?",
+            "v.tenant = ? AND v.type = ? AND v.to_revision > ?"
+            f" AND {unindexed('v.from_revision', conn)} <= ?",
             (self.tenant, self.type, self.revision, self.revision),
         )
         where = join(" AND ", (valid, self.extra, *tests))

@@ -54,8 +54,11 @@ def reached(within: ReachScope, letters: tuple[Letter, ...]) -> Condition:
     return either(through)
 
 
-def in_group(within: ReachScope, group_ids: frozenset[str]) -> Condition:
-    """The condition that a patient of the row is a member of one of the groups."""
+def in_group(
+    within: ReachScope, group_ids: frozenset[str], joined_after: int | None = None
+) -> Condition:
+    """The condition that a patient of the row is a member of one of the groups, and joined it
+    after a revision if one is given."""
     scope = within.scope
     since = scope.revision if within.members_since is None else within.members_since
     groups = one_of("m.group_id", group_ids, scope.dialect)
@@ -63,6 +66,8 @@ def in_group(within: ReachScope, group_ids: frozenset[str]) -> Condition:
         f"m.tenant = ? AND m.to_revision > ? AND m.from_revision <= ? AND {groups.text}",
         (scope.tenant, since, scope.revision, *groups.values),
     )
+    if joined_after is not None:
+        member = Sql(f"m.from_revision > ? AND {member.text}", (joined_after, *member.values))
     return _compartments(
         scope,
         test=wrap("m.patient_id = c.patient_id AND ", member, ""),

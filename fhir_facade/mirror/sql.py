@@ -97,6 +97,11 @@ def one_of(column: str, values: Iterable[str], dialect: str) -> Sql:
     return Sql(each, (json.dumps(wanted).decode(),))
 
 
+def unindexed(column: str, conn: Connection) -> str:
+    """The column, so spelled that SQLite does not take its index for the way in."""
+    return f"+{column}" if conn.dialect.name == "sqlite" else column
+
+
 def run(conn: Connection, sql: Sql) -> Any:
     """Execute; the result's rows are plain, without the types of the tables."""
     text = sql.text if conn.dialect.name == "sqlite" else sql.text.replace("?", "%s")

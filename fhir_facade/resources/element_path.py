@@ -19,6 +19,10 @@ def compile_path(path: str) -> Walk:
     """
     steps = [_step(segment) for segment in path.split(".")]
 
+    if len(steps) == 1:
+        [only] = steps
+        return lambda resource: only([resource])
+
     def walk(resource: Any) -> list[Any]:
         nodes = [resource]
         for step in steps:
