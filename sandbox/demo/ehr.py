@@ -110,7 +110,7 @@ class DemoPages:
         token = self._auth.launches.create(tenant, user, client_id, patient)
         query = urlencode({"iss": seeded["fhir_base"], "launch": token})
         separator = "&" if "?" in client.launch_uri else "?"
-        response = redirect(f"{client['launch_url']}{separator}{query}", 302)
+        response = redirect(f"{client.launch_uri}{separator}{query}", 302)
         info = self._auth.core.ports.tenants()[tenant]
         self._auth.sessions.set_cookie(
             response, info, self._auth.sessions.start(tenant, user, "ehr")
