@@ -3,31 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 
-from smart_auth import migrate
+from smart_auth import admin, migrate
 from smart_auth.records import User
 from smart_auth.server import AuthServer
 from smart_auth.store import AuthStore, open_store
-from tests.support.smart_auth import FakeFacade, Tab, add_apps, add_people, make_app, make_server
+from tests.support.smart_auth import (
+    SETTINGS,
+    FakeFacade,
+    Tab,
+    add_apps,
+    add_people,
+    make_app,
+    make_server,
+)
 
 
 @pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty migrated database to copy from."""
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated database with signing keys, to copy from."""
     path = tmp_path_factory.mktemp("auth") / "empty.db"
-    migrate.upgrade(f"sqlite:///{path}")
+    url = f"sqlite:///{path}"
+    migrate.upgrade(url)
+    with closing(open_store(url)) as opened:
+        for tenant in FakeFacade().slugs:
+            admin.create_tenant_keys(opened, SETTINGS, tenant)
     return path
 
 
+@pytest.fixture(scope="session")
+def populated(
+    empty: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, User]]:
+    """The same with users and apps in tenant acme; passwords are hashed once for all tests."""
+    path = tmp_path_factory.mktemp("auth") / "populated.db"
+    path.write_bytes(empty.read_bytes())
+    with closing(open_store(f"sqlite:///{path}")) as opened:
+        add_apps(opened)
+        people = add_people(opened)
+    return path, people
+
+
 @pytest.fixture
-def url(migrated: Path, tmp_path: Path) -> str:
-    """The URL of a fresh database."""
+def url(
+    empty: Path,
+    populated: tuple[Path, dict[str, User]],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> str:
+    """The URL of a fresh database, with users and apps when the test asks for `people`."""
+    source = populated[0] if "people" in request.fixturenames else empty
     copy = tmp_path / "auth.db"
-    copy.write_bytes(migrated.read_bytes())
+    copy.write_bytes(source.read_bytes())
     return f"sqlite:///{copy}"
 
 
@@ -54,10 +86,9 @@ def http(server: AuthServer) -> FlaskClient:
 
 
 @pytest.fixture
-def people(store: AuthStore) -> dict[str, User]:
-    """Users and apps of tenant acme; gives the users by name."""
-    add_apps(store)
-    return add_people(store)
+def people(populated: tuple[Path, dict[str, User]]) -> dict[str, User]:
+    """Users of tenant acme by name; asking for them fills the database."""
+    return populated[1]
 
 
 @pytest.fixture
