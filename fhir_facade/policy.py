@@ -8,7 +8,7 @@ alias of a query; `admits` repeats the decision on the columns of a row as it is
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal, Protocol
 
@@ -98,10 +98,20 @@ class Reach:
     classes: Mapping[str, ReachClass]
     members: frozenset[str] | None = None
     """For backend clients: group ids that may be read and exported; None when not limited."""
+    _granted: dict[tuple[str, Letter], tuple[Grant, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """Answers of `grants_for`, which every row asks."""
 
     def grants_for(self, resource_type: str, letter: Letter) -> tuple[Grant, ...]:
         """Grants that allow this interaction on this type at all (wildcards do not open staff types
         to `patient/` scopes)."""
+        known = self._granted.get((resource_type, letter))
+        if known is None:
+            known = self._granted[resource_type, letter] = self._grants(resource_type, letter)
+        return known
+
+    def _grants(self, resource_type: str, letter: Letter) -> tuple[Grant, ...]:
         if resource_type not in self.classes:
             return ()
         staff = self.classes[resource_type] is ReachClass.STAFF
@@ -267,6 +277,20 @@ def admits(
     return _any_covers(reach, target, own, facts, memberships or {}) and _any_covers(
         reach, target, through, facts, memberships or {}
     )
+
+
+def admits_every_row(reach: Reach, resource_type: str, letter: Letter) -> bool:
+    """Whether the second check admits all rows of the type, whatever their columns say."""
+    match reach.classes.get(resource_type):
+        case ReachClass.DIRECTORY:
+            return bool(reach.grants_for(resource_type, letter))
+        case ReachClass.PATIENT:
+            return any(
+                isinstance(grant.patients, AllPatients) and not grant.categories
+                for grant in reach.grants_for(resource_type, letter)
+            )
+        case _:
+            return False
 
 
 def _any_covers(

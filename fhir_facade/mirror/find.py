@@ -20,7 +20,7 @@ from fhir_facade.mirror.plan import Query
 from fhir_facade.mirror.reach_sql import READING, ReachScope, reached
 from fhir_facade.mirror.sql import Condition, Sql, any_of, join, one_of, run
 from fhir_facade.mirror.versions import Row, current_revision, instant_of
-from fhir_facade.policy import GroupMembers, Letter, Reach, RowFacts, admits
+from fhir_facade.policy import GroupMembers, Letter, Reach, RowFacts, admits, admits_every_row
 
 __all__ = [
     "ExportSlice",
@@ -133,13 +133,15 @@ def admitted(
     groups = frozenset[str]().union(
         *(g.patients.group_ids for g in reach.grants if isinstance(g.patients, GroupMembers))
     )
-    facts = [row.facts for row in rows]
     if not groups or not rows:
+        types = {row.type for row in rows}
+        open_types = {name for name in types if admits_every_row(reach, name, letter)}
         return [
             row
-            for row, fact in zip(rows, facts, strict=True)
-            if admits(reach, fact.type, letter, fact)
+            for row in rows
+            if row.type in open_types or admits(reach, row.type, letter, row.facts)
         ]
+    facts = [row.facts for row in rows]
     at = current_revision(conn, tenant)[0] if revision is None else revision
     patients = {patient for fact in facts for patient in fact.patients}
     now = memberships(conn, tenant, patients, groups, at)

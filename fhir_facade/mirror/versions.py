@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, select
 
+from fhir_facade.mirror.fetch import fetch
 from fhir_facade.mirror.tables import OPEN, resource_version, revision_log, tenant_revision
 from fhir_facade.policy import RowFacts
 
@@ -56,37 +57,24 @@ ROW_COLUMNS: tuple[Any, ...] = (
     _v.inherits,
 )
 ROW_NAMES = ", ".join(column.name for column in ROW_COLUMNS)
-_ONE = select(*ROW_COLUMNS).where(
-    _v.tenant == bindparam("tenant_"), _v.type == bindparam("type_"), _v.id == bindparam("id_")
-)
-_CURRENT = _ONE.where(_v.to_revision == OPEN)
-_AT = _ONE.where(
-    _v.to_revision > bindparam("revision_"), _v.from_revision <= bindparam("revision_")
-)
-_NUMBERED = _ONE.where(_v.version_id == bindparam("version_"))
-_HISTORY = (
-    _ONE.where(_v.version_id < bindparam("before_"), _v.from_revision <= bindparam("revision_"))
-    .order_by(_v.version_id.desc())
-    .limit(bindparam("limit_"))
-)
-_REVISION = select(tenant_revision.c.revision, tenant_revision.c.instant_us).where(
-    tenant_revision.c.tenant == bindparam("tenant_")
-)
-_REVISION_AT = select(func.max(revision_log.c.revision)).where(
-    revision_log.c.tenant == bindparam("tenant_"),
-    revision_log.c.instant_us <= bindparam("instant_"),
-)
+_ONE = f"SELECT {ROW_NAMES} FROM resource_version WHERE tenant = ? AND type = ? AND id = ? AND "  # noqa: S608
+_CURRENT = f"{_ONE}to_revision = ?"
+_AT = f"{_ONE}to_revision > ? AND from_revision <= ?"
+_NUMBERED = f"{_ONE}version_id = ?"
+_HISTORY = f"{_ONE}version_id < ? AND from_revision <= ? ORDER BY version_id DESC LIMIT ?"
+_REVISION = "SELECT revision, instant_us FROM tenant_revision WHERE tenant = ?"
+_REVISION_AT = "SELECT max(revision) FROM revision_log WHERE tenant = ? AND instant_us <= ?"
 
 
 def current_revision(conn: Connection, tenant: str) -> tuple[int, int]:
     """The tenant's last revision and its instant in microseconds UTC; (0, 0) before the first."""
-    row = conn.execute(_REVISION, {"tenant_": tenant}).first()
-    return (0, 0) if row is None else (row[0], row[1])
+    rows = fetch(conn, _REVISION, (tenant,))
+    return (rows[0][0], rows[0][1]) if rows else (0, 0)
 
 
 def revision_at(conn: Connection, tenant: str, instant_us: int) -> int:
     """The revision that held at an instant: the last one not after it, 0 when there was none."""
-    return conn.execute(_REVISION_AT, {"tenant_": tenant, "instant_": instant_us}).scalar() or 0
+    return fetch(conn, _REVISION_AT, (tenant, instant_us))[0][0] or 0
 
 
 def instant_of(conn: Connection, tenant: str, revision: int) -> int | None:
@@ -113,23 +101,17 @@ def read(
 ) -> Row | None:
     """The version that is valid now, or was at `revision`: a tombstone too; None when there never
     was one."""
-    values: dict[str, Any] = {"tenant_": tenant, "type_": resource_type, "id_": resource_id}
+    key = (tenant, resource_type, resource_id)
     if revision is None:
-        return _first(conn.execute(_CURRENT, values))
-    return _first(conn.execute(_AT, values | {"revision_": revision}))
+        return _first(fetch(conn, _CURRENT, (*key, OPEN)))
+    return _first(fetch(conn, _AT, (*key, revision, revision)))
 
 
 def read_version(
     conn: Connection, tenant: str, resource_type: str, resource_id: str, version_id: int
 ) -> Row | None:
     """One version by its number; None when there is none, or retention has dropped it."""
-    values = {
-        "tenant_": tenant,
-        "type_": resource_type,
-        "id_": resource_id,
-        "version_": version_id,
-    }
-    return _first(conn.execute(_NUMBERED, values))
+    return _first(fetch(conn, _NUMBERED, (tenant, resource_type, resource_id, version_id)))
 
 
 def history(
@@ -143,15 +125,9 @@ def history(
     limit: int = 100,
 ) -> list[Row]:
     """Versions up to `revision`, newest first, tombstones included; `before_version` pages on."""
-    values = {
-        "tenant_": tenant,
-        "type_": resource_type,
-        "id_": resource_id,
-        "revision_": revision,
-        "before_": 2**31 - 1 if before_version is None else before_version,
-        "limit_": limit,
-    }
-    return [Row._make(row) for row in conn.execute(_HISTORY, values)]
+    before = 2**31 - 1 if before_version is None else before_version
+    values = (tenant, resource_type, resource_id, before, revision, limit)
+    return [_row(row) for row in fetch(conn, _HISTORY, values)]
 
 
 def by_keys(
@@ -182,16 +158,10 @@ def by_keys(
     return rows
 
 
-def by_pks(conn: Connection, pks: Sequence[int]) -> dict[int, Row]:
-    """Versions by their key in the table."""
-    rows: dict[int, Row] = {}
-    for start in range(0, len(pks), CHUNK):
-        query = select(*ROW_COLUMNS).where(_v.pk.in_(pks[start : start + CHUNK]))
-        for row in conn.execute(query):
-            rows[row[0]] = Row._make(row)
-    return rows
+def _first(rows: list[tuple[Any, ...]]) -> Row | None:
+    return _row(rows[0]) if rows else None
 
 
-def _first(result: Any) -> Row | None:
-    row = result.first()
-    return None if row is None else Row._make(row)
+def _row(values: tuple[Any, ...]) -> Row:
+    # SQLite gives 0 and 1 for truth values.
+    return Row._make((*values[:6], bool(values[6]), *values[7:]))
