@@ -26,7 +26,7 @@ from fhir_facade.bulk.parameters import (
     parse_order,
     parse_prefer,
 )
-from fhir_facade.bulk.scope import export_reach, may_use_group
+from fhir_facade.bulk.scope import export_reach, group_reach, may_use_group
 from fhir_facade.bulk.store import JobStore
 from fhir_facade.errors import Forbidden, InvalidRequest, NotFound, Throttled
 from fhir_facade.mirror import versions
@@ -73,7 +73,7 @@ def kickoff(
         transaction_us=instant_us,
         types=types,
         left_out=left_out,
-        reach=reach,
+        reach=group_reach(reach, request.group_id),
         state=JobState.PLANNING,
         created_us=now_us,
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from fhir_facade.bulk.model import BulkParts, Claim, Job, PartKind
+from fhir_facade.bulk.recheck import second_check
 from fhir_facade.fhir import FHIRResource
 from fhir_facade.fhir.json import dumps
 from fhir_facade.fhir.outcome import outcome
@@ -39,12 +40,13 @@ def _resources(parts: BulkParts, claim: Claim) -> Iterator[Page]:
     """Stored bytes as they are, each checked a second time against the reach by its columns."""
     job = claim.job
     slice_ = _slice(job, claim.part.type, claim.part.id_from, claim.part.id_to)
+    check = second_check(parts.db, job, claim.part.type)
     after: str | None = None
     limit = parts.settings.page_rows
     while True:
         with parts.db.read() as conn:
             rows = find.export_rows(conn, slice_, after, limit)
-            admitted = find.admitted(conn, job.tenant, job.reach, job.revision, rows)
+            admitted = check(conn, rows)
         bodies = [row.body for row in admitted if row.body is not None]
         data = b"\n".join([*bodies, b""])
         if rows:

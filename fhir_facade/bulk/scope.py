@@ -28,6 +28,20 @@ def export_reach(reach: Reach) -> Reach:
     return replace(reach, grants=tuple(grants))
 
 
+def group_reach(reach: Reach, group_id: str) -> Reach:
+    """An export reach narrowed to the members of one group and the group itself: what the jobs of
+    `Group/{id}/$export` carry, whatever else their client may have.
+    """
+
+    def narrowed(grant: Grant) -> Grant:
+        if isinstance(grant.patients, SomePatients):
+            return grant
+        return replace(grant, patients=GroupMembers(frozenset({group_id})))
+
+    grants = tuple(dict.fromkeys(narrowed(grant) for grant in reach.grants))
+    return replace(reach, grants=grants, members=frozenset({group_id}))
+
+
 def may_use_group(principal: ExportPrincipal, group_id: str) -> bool:
     """Whether the group is assigned to the client."""
     members = principal.reach.members
