@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sqlalchemy import and_, exists, func, select
+from sqlalchemy import ColumnElement, FromClause, and_, exists, func, select
 
 from fhir_facade.mirror.database import Database
 from fhir_facade.mirror.dirty import CHUNK
@@ -122,15 +122,9 @@ class Worklist:
     def beside(self, tenant: str, source: str, kind: str, key: str, other: str) -> list[str]:
         """Keys of subjects of the kind `other` that share a record with this subject."""
         own, its = record_link.alias(), record_link.alias()
-        same_record = and_(
-            own.c.tenant == its.c.tenant,
-            own.c.source == its.c.source,
-            own.c.view == its.c.view,
-            own.c.key == its.c.key,
-        )
         query = (
             select(its.c.target_key)
-            .select_from(own.join(its, same_record))
+            .select_from(own.join(its, _same_record(own, its)))
             .where(
                 own.c.tenant == tenant,
                 own.c.source == source,
@@ -145,29 +139,26 @@ class Worklist:
 
     def unlinked(self, tenant: str, source: str, kind: str, to: str) -> int:
         """How many subjects of a kind have no record that also speaks of a subject of kind `to`."""
-        mine, own, its = record_link.alias(), record_link.alias(), record_link.alias()
-        same_record = and_(
-            own.c.tenant == its.c.tenant,
-            own.c.source == its.c.source,
-            own.c.view == its.c.view,
-            own.c.key == its.c.key,
-        )
-        linked = (
-            select(own.c.key)
-            .select_from(own.join(its, same_record))
+        own, its = record_link.alias(), record_link.alias()
+        query = (
+            select(func.count(own.c.target_key.distinct()))
+            .select_from(its.join(own, _same_record(own, its)))
             .where(
-                own.c.tenant == tenant,
-                own.c.source == source,
-                own.c.target_kind == kind,
-                own.c.target_key == mine.c.target_key,
+                its.c.tenant == tenant,
+                its.c.source == source,
                 its.c.target_kind == to,
+                own.c.target_kind == kind,
             )
         )
-        query = select(func.count(mine.c.target_key.distinct())).where(
-            mine.c.tenant == tenant,
-            mine.c.source == source,
-            mine.c.target_kind == kind,
-            ~linked.exists(),
-        )
         with self._database.read() as conn:
-            return conn.execute(query).scalar_one()
+            linked = conn.execute(query).scalar_one()
+        return self.count_subjects(tenant, source, kind) - linked
+
+
+def _same_record(one: FromClause, other: FromClause) -> ColumnElement[bool]:
+    return and_(
+        one.c.tenant == other.c.tenant,
+        one.c.source == other.c.source,
+        one.c.view == other.c.view,
+        one.c.key == other.c.key,
+    )

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import structlog
 
 from fhir_facade import clock
+from fhir_facade.mirror.statistics import refresh_statistics
 from fhir_facade.mirror.versions import current_revision
 from fhir_facade.resources.subject import Subject
 from fhir_facade.resources.version import MAPPING_VERSION
@@ -33,6 +34,8 @@ from fhir_facade.upstream.qubs import QubsClient, open_qubs
 
 _MAPPED_BY = "mapping-version"
 _GROUPS_AT = "groups-at"
+_MANY = 1000
+"""Changes in one run after which the planner should look at the tables again."""
 _log = structlog.get_logger(__name__)
 
 
@@ -210,8 +213,12 @@ def _finish(run: _Round) -> None:
     """Map and publish what is stored, and write the report."""
     stores, job, report = run.stores, run.job, run.report
     where = (job.tenant, job.source)
+    if report.changed >= _MANY:
+        refresh_statistics(stores.database)
     run.map_all()
     run.check()
+    if report.created + report.updated >= _MANY:
+        refresh_statistics(stores.database)
     _refresh_groups(stores, job, always=report.full)
     report.held = stores.quarantine.count(*where)
     report.unlinked = _unlinked(stores, job, report)

@@ -1,4 +1,4 @@
-"""One full sync as a process of its own: `-m tests.support.sync_process DATABASE EMULATOR LEASE`."""
+"""One full sync as its own process: `-m tests.support.sync_process DATABASE EMULATOR LEASE`."""
 
 from __future__ import annotations
 
