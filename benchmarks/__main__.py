@@ -10,13 +10,16 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from benchmarks import export, requests
+from benchmarks import export, latency, memory, requests, sync
 from benchmarks.report import Table
 from benchmarks.sizes import FULL, QUICK, Sizes
 
 SECTIONS: dict[str, Callable[[Sizes], Table]] = {
     "requests": requests.section,
     "export": export.section,
+    "sync": sync.section,
+    "latency": latency.section,
+    "memory": memory.section,
 }
 _VERSIONS = ("flask", "gunicorn", "sqlalchemy", "orjson", "jsonschema-rs", "joserfc", "requests")
 

@@ -114,9 +114,7 @@ def perform(order: Order) -> Answers:
     """Send the requests of an order from this process."""
     turns = _Turns(order)
     found: list[list[tuple[int, int, float]]] = [[] for _ in range(order.connections)]
-    threads = [
-        threading.Thread(target=_connection, args=(order, turns, into)) for into in found
-    ]
+    threads = [threading.Thread(target=_connection, args=(order, turns, into)) for into in found]
     for thread in threads:
         thread.start()
     for thread in threads:

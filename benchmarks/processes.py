@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import resource
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -61,10 +62,34 @@ def command_of(pid: int) -> str:
 
 def peak_mb(pid: int | str = "self") -> float:
     """The largest resident size of a process so far, in MB (10^6 bytes)."""
-    for line in (_PROC / str(pid) / "status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024 / 1e6
-    raise RuntimeError("the kernel does not tell the peak memory of a process")
+    return _status_mb(pid, "VmHWM")
+
+
+class MemoryWatch:
+    """The largest anonymous memory of processes while the block runs, in MB, looked at often.
+
+    Anonymous memory is what a process has for itself: the pages of a database file that SQLite maps
+    are resident too, but the kernel shares them and takes them back as it likes.
+    """
+
+    def __init__(self, pids: list[int], every: float = 0.02) -> None:
+        self.peaks = dict.fromkeys(pids, 0.0)
+        self._every = every
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> MemoryWatch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(self._every):
+            for pid, peak in self.peaks.items():
+                self.peaks[pid] = max(peak, _status_mb(pid, "RssAnon"))
 
 
 def run(work: Callable[..., Any], *arguments: Any) -> Work:
@@ -98,6 +123,15 @@ def _run(pipe: Connection, work: Callable[..., Any], arguments: tuple[Any, ...])
         result, cpu = result.result, result.cpu
     pipe.send(Work(result, cpu, peak_mb()))
     pipe.close()
+
+
+def _status_mb(pid: int | str, name: str) -> float:
+    """A line of /proc/pid/status in MB; 0 when the process is gone."""
+    try:
+        lines = (_PROC / str(pid) / "status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(f"{name}:"))
 
 
 def _all_stats() -> Iterator[tuple[int, list[str]]]:

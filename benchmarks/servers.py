@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse
@@ -97,7 +97,9 @@ def facade(folder: Path) -> Iterator[Server]:
     tokens = _prepare(env)
     command = ["-c", "gunicorn.conf.py", "wsgi:application"]
     with _gunicorn(command, env, port, "/healthz", folder / "server.log") as process:
-        yield Server(port, process, tokens)
+        server = Server(port, process, tokens)
+        _until(lambda: bool(server.export_workers()), process, folder / "server.log")
+        yield server
 
 
 @contextmanager
@@ -201,7 +203,7 @@ def _gunicorn(
             stderr=subprocess.STDOUT,
         )
     try:
-        _wait(process, port, ready, log)
+        _until(lambda: _answers(port, ready), process, log)
         yield process
     finally:
         process.terminate()
@@ -212,18 +214,24 @@ def _gunicorn(
             process.wait()
 
 
-def _wait(process: subprocess.Popen[bytes], port: int, path: str, log: Path) -> None:
+def _answers(port: int, path: str) -> bool:
+    connection = HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def _until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until it is so. Raises RuntimeError with the end of the log when that takes too long."""
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        connection = HTTPConnection("127.0.0.1", port, timeout=5)
-        try:
-            connection.request("GET", path)
-            if connection.getresponse().status == 200:
-                return
-        except OSError:
-            time.sleep(0.05)
-        finally:
-            connection.close()
+        if ready():
+            return
+        time.sleep(0.05)
     raise RuntimeError(f"the server did not start:\n{log.read_text()[-2000:]}")
 
 
