@@ -190,7 +190,7 @@ def _since_revision(value: DateValue, scope: Scope, now_us: int) -> Sql:
 
     def last_before(instant_us: int) -> int:
         earlier = "SELECT max(revision) FROM revision_log WHERE tenant = ? AND instant_us < ?"
-        return run(scope.conn, Sql(earlier, (scope.tenant, instant_us))).scalar() or 0
+        return run(scope.conn, Sql(earlier, (scope.tenant, instant_us)))[0][0] or 0
 
     # A version of instant t fills [t, t + width), so it ends by `end` when t < end - width + 1.
     inside = end - INSTANT_WIDTH_US + 1

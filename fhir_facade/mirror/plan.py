@@ -75,7 +75,7 @@ def count(conn: Connection, query: Query, at_most: int | None) -> int:
     else:
         some = f"SELECT 1 AS one {matches.text} LIMIT ?"
         total = Sql(f"SELECT count(*) FROM ({some}) s", (*matches.values, at_most))  # noqa: S608
-    counted: int = run(conn, total).scalar()
+    counted: int = run(conn, total)[0][0]
     return counted
 
 
@@ -99,5 +99,5 @@ def _driver(conn: Connection, conditions: Sequence[Condition]) -> Condition | No
 def _listed(conn: Connection, listing: Sql, at_most: int) -> int:
     """How many rows a listing has, counted up to `at_most`."""
     text = f"SELECT count(*) FROM (SELECT 1 FROM ({listing.text}) LIMIT ?)"  # noqa: S608
-    counted: int = run(conn, Sql(text, (*listing.values, at_most))).scalar()
+    counted: int = run(conn, Sql(text, (*listing.values, at_most)))[0][0]
     return counted

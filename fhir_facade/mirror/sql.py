@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from fhir_facade.fhir import json
+from fhir_facade.mirror.fetch import fetch
 from fhir_facade.resources.extract import storable
 
 _FEW_VALUES = 100
@@ -102,7 +103,6 @@ def unindexed(column: str, conn: Connection) -> str:
     return f"+{column}" if conn.dialect.name == "sqlite" else column
 
 
-def run(conn: Connection, sql: Sql) -> Any:
-    """Execute; the result's rows are plain, without the types of the tables."""
-    text = sql.text if conn.dialect.name == "sqlite" else sql.text.replace("?", "%s")
-    return conn.exec_driver_sql(text, sql.values)
+def run(conn: Connection, sql: Sql) -> list[tuple[Any, ...]]:
+    """All rows of a query, plain (see `fetch`)."""
+    return fetch(conn, sql.text, sql.values)
