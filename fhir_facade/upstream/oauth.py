@@ -12,16 +12,22 @@ import base64
 import binascii
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fhir_facade import clock, telemetry
 from fhir_facade.fhir import json
-from fhir_facade.upstream.backoff import Patience, Retries
+from fhir_facade.upstream.backoff import (
+    Patience,
+    Retries,
+    parse_retry_after,
+    sleep_or_stop,
+)
 from fhir_facade.upstream.errors import (
     AccessDenied,
     CallFacts,
     Malformed,
+    RateLimited,
     Unauthorized,
     Unavailable,
     sane_id,
@@ -52,7 +58,7 @@ class _Token:
 
 
 class ClientCredentials:
-    """Access tokens for one client. Thread-safe; `close` when done."""
+    """Access tokens for one client. Thread-safe; `close` when done. `stop` ends its waits."""
 
     def __init__(
         self,
@@ -60,10 +66,12 @@ class ClientCredentials:
         *,
         timeouts: Timeouts | None = None,
         retries: Retries | None = None,
+        stop: threading.Event | None = None,
     ) -> None:
         self._credentials = credentials
         self._timeouts = timeouts or Timeouts(read=15.0, total=45.0)
         self._retries = retries or Retries()
+        self._sleep = sleep_or_stop(stop)
         self._transport = Transport(self._timeouts, max_body=1024 * 1024)
         self._lock = threading.Lock()
         self._token: _Token | None = None
@@ -128,7 +136,7 @@ class ClientCredentials:
             "client_id": self._credentials.client_id,
             "client_secret": self._credentials.client_secret,
         }
-        patience = Patience(self._retries, self._timeouts.total)
+        patience = Patience(self._retries, self._timeouts.total, self._sleep)
         while True:
             correlation = telemetry.correlation_id() or telemetry.new_correlation_id()
             started = clock.monotonic()
@@ -144,7 +152,7 @@ class ClientCredentials:
                     )
                 )
                 return _read(answer, started, refresh)
-            except Unavailable as error:
+            except (Unavailable, RateLimited) as error:
                 patience.wait(error)
 
 
@@ -152,7 +160,11 @@ def _read(answer: RawAnswer, started: float, refresh: str | None) -> _Token:
     facts = CallFacts(
         _OPERATION, answer.status, correlation_id=sane_id(answer.headers.get("x-correlation-id"))
     )
-    if answer.status == 429 or answer.status >= 500:
+    if answer.status == 429:
+        raise RateLimited(
+            replace(facts, retry_after=parse_retry_after(answer.headers.get("retry-after")))
+        )
+    if answer.status >= 500:
         raise Unavailable(facts, "the token service failed")
     document = _object(answer.body)
     if answer.status in (400, 401, 403):

@@ -269,7 +269,7 @@ def open_qubs(
 ) -> QubsClient:
     """The client of one configured domain, to be closed by the caller. `stop` ends its waits."""
     auth = ClientCredentials(
-        Credentials(source.token_url, source.client_id, source.secret()), retries=retries
+        Credentials(source.token_url, source.client_id, source.secret()), retries=retries, stop=stop
     )
     http = UpstreamClient(source.base_url, auth, timeouts=timeouts, retries=retries, stop=stop)
     return QubsClient(http, source.domain, auth)
