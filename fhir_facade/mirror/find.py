@@ -130,17 +130,13 @@ def admitted(
     """The second check: those of the rows, tombstones too, whose columns say that the principal may
     have them. Group members are resolved in one query, at `revision` or at the present one; for a
     tombstone also as they were before the deletion, which ends a patient's membership."""
+    if all(admits_every_row(reach, name, letter) for name in {row.type for row in rows}):
+        return list(rows)
     groups = frozenset[str]().union(
         *(g.patients.group_ids for g in reach.grants if isinstance(g.patients, GroupMembers))
     )
-    if not groups or not rows:
-        types = {row.type for row in rows}
-        open_types = {name for name in types if admits_every_row(reach, name, letter)}
-        return [
-            row
-            for row in rows
-            if row.type in open_types or admits(reach, row.type, letter, row.facts)
-        ]
+    if not groups:
+        return [row for row in rows if admits(reach, row.type, letter, row.facts)]
     facts = [row.facts for row in rows]
     at = current_revision(conn, tenant)[0] if revision is None else revision
     patients = {patient for fact in facts for patient in fact.patients}

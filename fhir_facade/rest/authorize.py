@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
 
 from flask import g, request
 
@@ -12,7 +11,7 @@ from fhir_facade.fhir.r4_types import is_r4_type
 from fhir_facade.policy import Letter, Reach, compile_reach, covers_type
 from fhir_facade.resources.definition import ResourceDefinition
 from fhir_facade.rest.accesses import Access
-from fhir_facade.rest.correlation import correlation_id
+from fhir_facade.rest.correlation import begin_correlation
 from fhir_facade.rest.parts import RestParts, TenantParts
 from smart_auth.verify import InvalidToken, VerifiedToken
 
@@ -21,17 +20,17 @@ _MAX_REACHES = 4096
 
 
 class Authorizer:
-    """Knows the tenants and verifies tokens. Compiled reaches are remembered by the facts they are
-    made of; they decide nothing that another process could decide otherwise.
+    """Knows the tenants and verifies tokens. The verifier gives the same frozen token as long as
+    its facts are the same, so its compiled reach is remembered by its identity.
     """
 
     def __init__(self, parts: RestParts) -> None:
         self._parts = parts
-        self._reaches: dict[Hashable, Reach] = {}
+        self._reaches: dict[int, tuple[VerifiedToken, Reach]] = {}
 
     def tenant(self, slug: str) -> TenantParts:
         """The tenant of a path. Raises NotFound."""
-        correlation_id()
+        begin_correlation()
         tenant = self._parts.tenants.get(slug)
         if tenant is None:
             raise NotFound("There is no FHIR server at this path.")
@@ -68,22 +67,14 @@ class Authorizer:
         return access
 
     def _reach(self, tenant: TenantParts, token: VerifiedToken) -> Reach:
-        key = (
-            tenant.slug,
-            token.kind,
-            token.scopes,
-            token.patient,
-            token.fhir_user,
-            token.user_whole_tenant,
-            token.user_patients,
-            token.client_whole_tenant,
-            token.client_groups,
-        )
-        reach = self._reaches.get(key)
-        if reach is None:
-            if len(self._reaches) >= _MAX_REACHES:
-                self._reaches.clear()
-            reach = self._reaches[key] = compile_reach(token, tenant.registry)
+        known = self._reaches.get(id(token))
+        if known is not None:
+            return known[1]
+        if len(self._reaches) >= _MAX_REACHES:
+            self._reaches.clear()
+        reach = compile_reach(token, tenant.registry)
+        # The entry keeps the token alive, so its identity is not given to another.
+        self._reaches[id(token)] = (token, reach)
         return reach
 
 

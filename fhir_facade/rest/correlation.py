@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from flask import g, request
+from flask import request
 
-from fhir_facade.telemetry import set_correlation_id
+from fhir_facade import telemetry
 
 HEADER = "X-Correlation-Id"
 
 
+def begin_correlation() -> None:
+    """Bind the id of this request for its answer, logs, audit rows and upstream calls. The first
+    act of every request: threads are used again, and their former id with them.
+    """
+    environ = request.environ
+    given = environ.get("HTTP_X_CORRELATION_ID") or environ.get("HTTP_X_REQUEST_ID")
+    telemetry.set_correlation_id(given)
+
+
 def correlation_id() -> str:
-    """The id of this request, bound for its logs, audit rows and upstream calls at first use."""
-    known: str | None = g.get("correlation_id")
-    if known is None:
-        headers = request.headers
-        known = set_correlation_id(headers.get(HEADER) or headers.get("X-Request-Id"))
-        g.correlation_id = known
-    return known
+    """The id that `begin_correlation` bound."""
+    return telemetry.correlation_id() or ""

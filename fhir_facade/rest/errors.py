@@ -11,7 +11,7 @@ from fhir_facade import errors
 from fhir_facade.fhir.outcome import outcome
 from fhir_facade.fhir.r4_types import is_r4_type
 from fhir_facade.rest.accesses import record_failure
-from fhir_facade.rest.correlation import correlation_id
+from fhir_facade.rest.correlation import begin_correlation, correlation_id
 from fhir_facade.rest.parts import RestParts
 from fhir_facade.rest.respond import Header, preflight, respond_json
 from fhir_facade.telemetry import log
@@ -98,6 +98,7 @@ class ErrorHandlers:
         """No path like it. Outside the FHIR bases others answer."""
         if not request.path.startswith(ROOT):
             return error
+        begin_correlation()
         if request.method == "OPTIONS":
             return preflight(("OPTIONS",))
         return failure(
@@ -111,6 +112,7 @@ class ErrorHandlers:
         """The path exists, the method does not."""
         if not request.path.startswith(ROOT) or _is_authorization_server(request.path):
             return error
+        begin_correlation()
         allowed = tuple(sorted({*(error.valid_methods or ()), "OPTIONS"}))
         if request.method == "OPTIONS":
             return preflight(allowed)

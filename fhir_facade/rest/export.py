@@ -103,7 +103,7 @@ class ExportViews:
         response = _send(found, name)
         record_durably(self._parts, access, response.status_code)
         decorate(response)
-        response.headers["Vary"] = "Accept-Encoding, Authorization"
+        response.headers["Vary"] = "Accept-Encoding, Authorization, Origin"
         return response
 
 

@@ -249,3 +249,14 @@ def test_nothing_makes_it_fail(
     assert not seen[0].startswith("5"), (seen, data)
     if seen[0][0] == "4" and method not in ("HEAD", "OPTIONS"):
         assert json.loads(data)["resourceType"] == "OperationOutcome"
+
+
+@pytest.mark.parametrize("path", ["/Patient/p1", "/Patient", "/metadata", "/Nonsense", "/a/b/c/d"])
+def test_scripts_of_any_origin_may_read_answers_and_errors(calm: RestApp, path: str) -> None:
+    answer = calm.get(path, DOCTOR, headers={"Origin": "https://app.example"})
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    exposed = answer.headers["Access-Control-Expose-Headers"]
+    for name in ("Content-Location", "ETag", "Retry-After", "X-Progress", "WWW-Authenticate"):
+        assert name in exposed
+    assert "Origin" in answer.headers["Vary"]
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
