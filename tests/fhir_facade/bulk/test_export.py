@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fhir_facade.bulk import download, expiry
+from fhir_facade.bulk import expiry
 from fhir_facade.bulk.download import served_file
 from fhir_facade.bulk.model import BulkParts, Complete, Failed, InProgress
 from fhir_facade.bulk.status import CANCELLED_TEXT, cancel, status
@@ -394,7 +394,7 @@ def test_compressed_copies_are_made_once(parts: BulkParts) -> None:
         assert packed.etag.endswith("-gzip")
         assert gzip.decompress(Path(packed.path).read_bytes()) == data
     plain = served_file(parts, "acme", principal(), job, name)
-    assert (plain.encoding, plain.media_type) == (None, download.NDJSON)
+    assert (plain.encoding, plain.media_type) == (None, "application/fhir+ndjson")
 
 
 def test_large_resources_come_in_small_pages(database: Database, tmp_path: Path) -> None:
