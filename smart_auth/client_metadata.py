@@ -43,6 +43,7 @@ def client_from_metadata(tenant: str, metadata: Mapping[str, Any]) -> tuple[Clie
     Without `token_endpoint_auth_method`: `private_key_jwt` when keys are given,
     `client_secret_basic` when a secret is, otherwise `none`.
     """
+    client_id = _client_id(metadata)
     method = _auth_method(metadata)
     redirect_uris = _redirect_uris(metadata)
     grant_types = _grant_types(metadata, method, redirect_uris)
@@ -50,7 +51,6 @@ def client_from_metadata(tenant: str, metadata: Mapping[str, Any]) -> tuple[Clie
     secret = _secret(metadata, method)
     if metadata.get("pkce_optional") and method == "none":
         raise InvalidClientMetadata("A public client cannot be exempted from PKCE")
-    client_id = _client_id(metadata)
     launches = "authorization_code" in grant_types
     default_scope = DEFAULT_LAUNCH_SCOPE if launches else DEFAULT_BACKEND_SCOPE
     client = Client(
@@ -69,8 +69,8 @@ def client_from_metadata(tenant: str, metadata: Mapping[str, Any]) -> tuple[Clie
         whole_tenant=bool(metadata.get("whole_tenant", False)),
         pkce_optional=bool(metadata.get("pkce_optional", False)),
         may_introspect=bool(metadata.get("may_introspect", False)),
-        valid_from=metadata.get("valid_from"),
-        valid_to=metadata.get("valid_to"),
+        valid_from=_seconds(metadata, "valid_from"),
+        valid_to=_seconds(metadata, "valid_to"),
     )
     return client, secret
 
@@ -213,6 +213,13 @@ def _text(metadata: Mapping[str, Any], name: str) -> str | None:
     if not isinstance(value, str):
         raise InvalidClientMetadata(f"{name} must be a string")
     return value or None
+
+
+def _seconds(metadata: Mapping[str, Any], name: str) -> int | None:
+    value = metadata.get(name)
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+        raise InvalidClientMetadata(f"{name} must be in seconds since the epoch")
+    return value
 
 
 def _strings(metadata: Mapping[str, Any], name: str) -> list[str]:

@@ -1,0 +1,366 @@
+"""The store on both databases: migrations, changes that count once, nothing across tenants."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import text
+
+from smart_auth import admin, keyring, migrate
+from smart_auth.records import (
+    AuthorizationCode,
+    ConsentRecord,
+    Grant,
+    Launch,
+    LaunchContext,
+    PendingAuthorization,
+    Session,
+    User,
+)
+from smart_auth.store import AuthStore, FetchedKeys, family_member, open_store
+from smart_auth.store.tables import metadata
+from tests.support.postgres import fresh_postgres_url
+from tests.support.smart_auth import REDIRECT, SETTINGS
+
+NOW = 1_800_000_000
+CONTEXT = LaunchContext("p1", "e1", ({"reference": "Appointment/a"},), False, "review")
+GRANT = Grant("g", "launch", "app", "u", "s", "openid", CONTEXT, NOW, NOW, NOW + 100, NOW)
+CODE = AuthorizationCode(
+    "c", "app", "u", "s", REDIRECT, "openid", CONTEXT, "nonce", "challenge", NOW, NOW + 60
+)
+CONSENT = ConsentRecord("u", "app", "granted", "openid x", "openid", "p1", NOW)
+LAUNCH = Launch("l", "u", "app", CONTEXT, NOW + 300, None)
+PENDING = PendingAuthorization(
+    "r", "app", {"scope": "openid", "raw_state": "\udc80é"}, None, None, None, None, None,
+    NOW + 100, None,
+)  # fmt: skip
+
+BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+
+
+@pytest.fixture(scope="module", params=BOTH)
+def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A migrated database of each kind, for the whole module."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('store')}/auth.db"
+    else:
+        url = fresh_postgres_url()
+    migrate.upgrade(url)
+    return url
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[AuthStore]:
+    opened = open_store(database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def tenant(request: pytest.FixtureRequest) -> str:
+    """A tenant of the test's own."""
+    return "t" + keyring.hash_token(request.node.name)[:12]
+
+
+def race(count: int, act: Callable[[int], Any]) -> list[Any]:
+    """Run the act in threads that start together."""
+    start = threading.Barrier(count)
+
+    def run(number: int) -> Any:
+        start.wait()
+        return act(number)
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(run, range(count)))
+
+
+def test_migrations_lead_to_the_tables(store: AuthStore) -> None:
+    with store.database.read() as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "version_table": "auth_version",
+                "compare_type": True,
+                "include_object": lambda _object, name, kind, *_: (
+                    not (kind == "table" and name not in metadata.tables)
+                ),
+            },
+        )
+        assert compare_metadata(context, metadata) == []
+
+
+def test_migrating_again_changes_nothing(store: AuthStore, database_url: str) -> None:
+    migrate.upgrade(database_url)
+    migrate.check(database_url)
+
+
+def test_an_old_schema_does_not_start(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/old.db"
+    with pytest.raises(migrate.SchemaOutOfDate, match="db upgrade"):
+        migrate.check(url)
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
+def test_a_database_workers_cannot_share_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="workers share"):
+        open_store(url)
+
+
+def test_clients_come_back_as_they_were(store: AuthStore, tenant: str) -> None:
+    made = admin.create_client(
+        store,
+        tenant,
+        {
+            "client_id": "app",
+            "redirect_uris": [REDIRECT, "https://b.example/"],
+            "groups": ["g2", "g1"],
+            "valid_from": 5,
+            "valid_to": NOW * 2,
+            "client_secret": "long enough",
+            "pkce_optional": True,
+            "may_introspect": True,
+            "whole_tenant": True,
+        },
+    ).client
+    assert store.clients.get(tenant, "app") == made
+    changed = replace(made, groups=frozenset({"g3"}), name="New")
+    assert store.clients.replace(changed)
+    assert store.clients.get(tenant, "app") == replace(changed, version=2)
+    assert [client.client_id for client in store.clients.list(tenant)] == ["app"]
+    assert store.clients.get(tenant + "x", "app") is None
+    assert store.clients.delete(tenant, "app")
+    assert not store.clients.delete(tenant, "app")
+    assert store.clients.get(tenant, "app") is None
+
+
+def test_users_come_back_as_they_were(store: AuthStore, tenant: str) -> None:
+    made = admin.create_user(
+        store, tenant, "Zoë", "a password", role="patient", patients=["p2", "p1"], scopes="openid"
+    )
+    assert store.users.get(tenant, made.user_id) == made
+    assert store.users.by_username(tenant, "Zoë") == made
+    assert store.users.by_username(tenant, "zoë") is None
+    assert store.users.replace(replace(made, patients=frozenset()))
+    assert store.users.get(tenant, made.user_id) == replace(made, patients=frozenset(), version=2)
+    assert len(store.users.list(tenant)) == 1
+    assert not store.users.replace(User(tenant, "nobody", "n", "patient"))
+
+
+def test_sessions(store: AuthStore, tenant: str) -> None:
+    session = Session("s", "u", "login", NOW, NOW + 100)
+    store.sessions.add(tenant, session)
+    assert store.sessions.get(tenant, "s", NOW) == session
+    assert store.sessions.get(tenant, "s", NOW + 100) is None
+    assert store.sessions.get(tenant + "x", "s", NOW) is None
+    store.sessions.end(tenant, "s", NOW)
+    assert store.sessions.get(tenant, "s", NOW) is None
+
+
+def test_a_pending_request_belongs_to_one_browser_and_is_decided_once(
+    store: AuthStore, tenant: str
+) -> None:
+    store.pending.add(tenant, PENDING, NOW)
+    assert store.pending.get(tenant, "r", NOW) == PENDING
+    assert store.pending.get(tenant, "r", NOW + 100) is None
+    assert store.pending.bind_browser(tenant, "r", "b1")
+    assert store.pending.bind_browser(tenant, "r", "b1")
+    assert not store.pending.bind_browser(tenant, "r", "b2")
+    assert store.pending.choose_patient(tenant, "r", "u", "p1")
+    found = store.pending.get(tenant, "r", NOW)
+    assert found is not None
+    assert (found.user_id, found.patient_id) == ("u", "p1")
+    assert sum(race(4, lambda _: store.pending.decide(tenant, "r", NOW))) == 1
+    assert store.pending.get(tenant, "r", NOW) is None
+    assert not store.pending.choose_patient(tenant, "r", "u", "p2")
+
+
+def test_a_launch_is_used_once_and_with_its_code(store: AuthStore, tenant: str) -> None:
+    store.launches.add(tenant, LAUNCH, NOW)
+    assert store.launches.get(tenant, "l") == LAUNCH
+
+    def approve(number: int) -> bool:
+        code = replace(CODE, code_hash=f"c{number}")
+        return store.grants.add_code(tenant, code, CONSENT, "l")
+
+    assert sum(race(4, approve)) == 1
+    kept = [n for n in range(4) if store.grants.code(tenant, f"c{n}") is not None]
+    assert len(kept) == 1
+    assert len(store.grants.consents(tenant, "u")) == 1
+    used = store.launches.get(tenant, "l")
+    assert used is not None
+    assert used.used_at == NOW
+
+
+def test_a_code_is_redeemed_once(store: AuthStore, tenant: str) -> None:
+    assert store.grants.add_code(tenant, CODE, CONSENT, None)
+    assert store.grants.code(tenant, "c") == CODE
+
+    def redeem(number: int) -> bool:
+        grant = replace(GRANT, grant_id=f"g{number}")
+        refresh = family_member(grant, f"token{number}", NOW + 1000)
+        return store.grants.redeem(tenant, "c", grant, refresh, NOW)
+
+    won = race(5, redeem)
+    assert sum(won) == 1
+    winner = f"g{won.index(True)}"
+    code = store.grants.code(tenant, "c")
+    assert code is not None
+    assert (code.used_at, code.grant_id) == (NOW, winner)
+    assert [grant.grant_id for grant in store.grants.live(tenant, NOW, user_id="u")] == [winner]
+    found = store.grants.get(tenant, winner)
+    assert found == replace(GRANT, grant_id=winner)
+
+
+def test_refresh_tokens_rotate_with_a_grace(store: AuthStore, tenant: str) -> None:
+    first = family_member(GRANT, "first", NOW + 1000)
+    store.grants.add_code(tenant, CODE, CONSENT, None)
+    assert store.grants.redeem(tenant, "c", GRANT, first, NOW)
+    old = store.grants.refresh_token(tenant, first.token_hash)
+    assert old is not None
+
+    def rotate(name: str, at: int) -> str:
+        new = family_member(GRANT, name, NOW + 2000)
+        return store.grants.rotate(tenant, old, new, at, 30)
+
+    outcomes = race(4, lambda number: rotate(f"next{number}", NOW))
+    assert sorted(outcomes) == ["rotated", "sibling", "sibling", "sibling"]
+    assert rotate("late", NOW + 30) == "sibling"
+    grant = store.grants.get(tenant, "g")
+    assert grant is not None
+    assert (grant.last_used_at, grant.expires_at) == (NOW + 30, NOW + 2000)
+    assert rotate("too late", NOW + 31) == "reused"
+    ended = store.grants.get(tenant, "g")
+    assert ended is not None
+    assert ended.revoked_why == "refresh token reused"
+    assert store.grants.refresh_token(tenant, keyring.hash_token("too late")) is None
+    assert rotate("even later", NOW + 32) == "reused"
+    assert not store.grants.revoke(tenant, "g", "again", NOW)
+
+
+def test_grants_are_seen_by_user_and_client(store: AuthStore, tenant: str) -> None:
+    for number, user in enumerate(("u", "u", "v")):
+        store.grants.add(
+            tenant, replace(GRANT, grant_id=f"g{number}", user_id=user, created_at=NOW + number)
+        )
+    ids = [grant.grant_id for grant in store.grants.live(tenant, NOW, user_id="u")]
+    assert ids == ["g1", "g0"]
+    assert len(store.grants.live(tenant, NOW, client_id="app")) == 3
+    assert store.grants.live(tenant, NOW + 100, client_id="app") == []
+    assert store.grants.revoke(tenant, "g1", "test", NOW)
+    assert len(store.grants.live(tenant, NOW, client_id="app")) == 2
+    assert store.grants.live(tenant + "x", NOW, client_id="app") == []
+
+
+def test_a_jti_counts_once(store: AuthStore, tenant: str) -> None:
+    used = race(5, lambda _: store.limits.use_jti(tenant, "app", "j", NOW))
+    assert sum(used) == 1
+    assert store.limits.use_jti(tenant, "other", "j", NOW)
+    assert store.limits.use_jti(tenant + "x", "app", "j", NOW)
+
+
+def test_counters_count_all_workers(store: AuthStore, tenant: str) -> None:
+    at = NOW - NOW % 60
+    counts = race(6, lambda _: store.limits.count(tenant, "bucket", at + 5))
+    assert sorted(counts) == [1, 2, 3, 4, 5, 6]
+    assert store.limits.count(tenant, "bucket", at + 60) == 1
+    assert store.limits.count(tenant, "other", at) == 1
+
+
+def test_failures_are_forgotten_after_success_and_in_time(store: AuthStore, tenant: str) -> None:
+    for _ in range(6):
+        store.limits.fail(tenant, "who", NOW, 5, 30)
+    assert store.limits.blocked_until(tenant, "who") == NOW + 2
+    store.limits.succeed(tenant, "who")
+    assert store.limits.blocked_until(tenant, "who") == 0
+    for _ in range(6):
+        store.limits.fail(tenant, "who", NOW, 5, 30)
+    store.limits.fail(tenant, "who", NOW + 3600, 5, 30)
+    assert store.limits.blocked_until(tenant, "who") == NOW + 3600
+
+
+def test_the_first_keys_are_made_once(store: AuthStore, tenant: str) -> None:
+    race(3, lambda _: admin.create_tenant_keys(store, SETTINGS, tenant))
+    keys = store.keys.list(tenant, NOW)
+    assert sorted(key.alg for key in keys) == ["ES256", "RS256"]
+    assert store.keys.list(tenant + "x", NOW) == []
+
+
+def test_fetched_key_sets(store: AuthStore, tenant: str) -> None:
+    keys = FetchedKeys("https://a.example", "{}", NOW, NOW + 5)
+    assert store.clients.fetched_keys(tenant, "app") is None
+    store.clients.keep_fetched_keys(tenant, "app", keys)
+    store.clients.keep_fetched_keys(tenant, "app", replace(keys, body="{...}"))
+    assert store.clients.fetched_keys(tenant, "app") == replace(keys, body="{...}")
+
+
+def test_standing_says_whether_a_grant_is_in_force(store: AuthStore, tenant: str) -> None:
+    admin.create_client(store, tenant, {"client_id": "app", "redirect_uris": [REDIRECT]})
+    user = admin.create_user(store, tenant, "ann", "a password", role="patient")
+    store.grants.add(tenant, replace(GRANT, user_id=user.user_id))
+    standing = store.standing.get(tenant, "g")
+    assert standing is not None
+    assert (standing.in_force, standing.client_version, standing.user_version) == (True, 1, 1)
+    admin.change_user(store, user, active=False)
+    changed = store.standing.get(tenant, "g")
+    assert changed is not None
+    assert changed.user_version == 2
+    store.grants.revoke(tenant, "g", "test", NOW)
+    ended = store.standing.get(tenant, "g")
+    assert ended is not None
+    assert not ended.in_force
+    assert store.standing.get(tenant, "nobody") is None
+    assert store.standing.get(tenant + "x", "g") is None
+
+
+def test_what_expired_long_ago_is_dropped(store: AuthStore, tenant: str) -> None:
+    store.sessions.add(tenant, Session("old", "u", "login", 1, 100))
+    store.limits.count(tenant, "bucket", 60)
+    grant = replace(GRANT, expires_at=100)
+    store.grants.add_code(tenant, replace(CODE, expires_at=NOW + 60), CONSENT, None)
+    store.grants.redeem(tenant, "c", grant, family_member(grant, "token", NOW + 50), NOW)
+    store.limits.purge(1000)
+    assert store.sessions.get(tenant, "old", 0) is None
+    assert store.grants.get(tenant, "g") is None
+    assert store.grants.refresh_token(tenant, keyring.hash_token("token")) is None
+    assert store.grants.code(tenant, "c") is not None
+    assert store.limits.count(tenant, "bucket", 60) == 1
+    assert len(store.grants.consents(tenant, "u")) == 1
+
+
+def test_connections_are_not_carried_over_a_fork(store: AuthStore, tenant: str) -> None:
+    store.sessions.add(tenant, Session("s", "u", "login", NOW, NOW + 100))
+    child = os.fork()
+    if child == 0:
+        found = store.sessions.get(tenant, "s", NOW)
+        os._exit(0 if found is not None else 1)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert store.sessions.get(tenant, "s", NOW) is not None
+
+
+def test_a_failed_write_leaves_nothing(store: AuthStore, tenant: str) -> None:
+    class Stop(Exception):
+        """Breaks a transaction."""
+
+    def write_and_fail() -> None:
+        with store.database.write() as connection:
+            connection.execute(
+                text(
+                    "INSERT INTO attempt (tenant, bucket, minute, attempts) VALUES (:t, 'b', 0, 9)"
+                ),
+                {"t": tenant},
+            )
+            raise Stop
+
+    with pytest.raises(Stop):
+        write_and_fail()
+    assert store.limits.count(tenant, "b", 0) == 1
