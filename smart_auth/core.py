@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from smart_auth.housekeeping import Housekeeping
 from smart_auth.keyring import Keyring
 from smart_auth.ports import AccessEvent, Facade
 from smart_auth.scopes import ScopeSet
@@ -24,13 +25,15 @@ class Core:
     ring: Keyring
     keys: SigningKeys
     verifier: Verifier
+    housekeeping: Housekeeping
 
     @classmethod
     def build(cls, store: AuthStore, ports: Facade, settings: AuthSettings) -> Core:
         """Wire the parts."""
         ring = Keyring(settings.secret_keys)
         keys = SigningKeys(store, ring)
-        return cls(store, ports, settings, ring, keys, Verifier(store, ports, keys))
+        verifier = Verifier(store, ports, keys)
+        return cls(store, ports, settings, ring, keys, verifier, Housekeeping(store))
 
     def scopes(self, text: str) -> ScopeSet:
         """Read a scope string against the types the house knows."""

@@ -82,7 +82,9 @@ class OAuthViews:
                 return oauth_error(413, "invalid_request", "The body is too large")
             form = read_form(request.content_type or "", request.get_data())
             made = TokenRequest(dict(request.headers), form, address)
-            return answer(OAuthServer(self._core, tenant), made)
+            response = answer(OAuthServer(self._core, tenant), made)
+            self._core.housekeeping.tick()
+            return response
         except OAuth2Error as error:
             return oauth_error(error.status_code, str(error.error), str(error.description))
         except SQLAlchemyError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 
 from smart_auth import admin, keyring, migrate
+from smart_auth.housekeeping import EVERY, Housekeeping
 from smart_auth.records import (
     AuthorizationCode,
     ConsentRecord,
@@ -334,6 +337,16 @@ def test_what_expired_long_ago_is_dropped(store: AuthStore, tenant: str) -> None
     assert store.grants.code(tenant, "c") is not None
     assert store.limits.count(tenant, "bucket", 60) == 1
     assert len(store.grants.consents(tenant, "u")) == 1
+
+
+def test_housekeeping_runs_now_and_then(store: AuthStore, tenant: str) -> None:
+    keeper = Housekeeping(store)
+    store.sessions.add(tenant, Session("old", "u", "login", 1, 100))
+    assert not keeper.tick()
+    with time_machine.travel(time.time() + EVERY + 1, tick=False):
+        assert keeper.tick()
+        assert not keeper.tick()
+    assert store.sessions.get(tenant, "old", 0) is None
 
 
 def test_connections_are_not_carried_over_a_fork(store: AuthStore, tenant: str) -> None:
