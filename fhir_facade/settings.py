@@ -173,7 +173,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     """
     env = dict(os.environ if environ is None else environ)
     _refuse_unknown(env)
-    given = {}
+    given: dict[str, Any] = {}
     if path := env.get(f"{PREFIX}TENANTS_FILE"):
         given["tenants"] = _tenants_from(Path(path))
     try:

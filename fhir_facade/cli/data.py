@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Literal
 
 import click
 from rich.console import Console
@@ -84,7 +85,9 @@ def add_group(
     """Make or change a group: exactly one of --all, --site and --member says who is in it."""
     if [everyone, site is not None, bool(members)].count(True) != 1:
         raise click.UsageError("Give exactly one of --all, --site and --member.")
-    rule = "tenant" if everyone else "site" if site else "listed"
+    rule: Literal["tenant", "site", "listed"] = (
+        "tenant" if everyone else "site" if site else "listed"
+    )
     with facade() as parts:
         slug = known_tenant(parts, tenant)
         parts.groups.define(slug, GroupDefinition(group_id, name, rule, site or "", members))

@@ -13,14 +13,14 @@ from sqlalchemy.engine import make_url
 from fhir_facade.cli.wiring import facade
 from fhir_facade.errors import FacadeError
 from fhir_facade.readiness import source_trouble
-from fhir_facade.sync import runner
-from fhir_facade.sync.report import CODES, LOST
-from fhir_facade.upstream.errors import UpstreamError
+from fhir_facade.sync.doctor import check_access, source_status
+from fhir_facade.sync.job import QubsJob
 
 if TYPE_CHECKING:
     from fhir_facade.app import Facade
 
 NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph", "afs"}
+MOST_QUARANTINED = 20
 
 
 @click.command()
@@ -46,8 +46,8 @@ def _problems(parts: Facade, offline: bool) -> Iterator[str]:
         return
     for job in parts.jobs:
         name = f"{job.tenant}: {job.source}"
-        if not offline:
-            yield from (f"{name}: {line}" for line in _access(job))
+        if not offline and (refused := check_access(job)):
+            yield f"{name}: {refused}"
         if trouble := source_trouble(parts.sync.state, job):
             yield f"{name}: {trouble}"
         yield from (f"{name}: {line}" for line in _data(parts, job))
@@ -80,26 +80,18 @@ def file_system(path: Path) -> str:
     return best[1]
 
 
-def _access(job: runner.QubsJob) -> Iterator[str]:
-    client = runner.open_client(job)
-    try:
-        client.check_access()
-    except UpstreamError as error:
-        yield f"{error}."
-    finally:
-        client.close()
-
-
-def _data(parts: Facade, job: runner.QubsJob) -> Iterator[str]:
-    """What the last syncs left: access lost, unknown codes, quarantine, appointments without
-    patient.
-    """
-    state = parts.sync.state
-    lost = state.get(job.tenant, job.source, LOST) or {}
-    for what in sorted(lost):
+def _data(parts: Facade, job: QubsJob) -> Iterator[str]:
+    """What the syncs left: access lost, unknown codes, quarantine, appointments without patient."""
+    status = source_status(parts.sync, job)
+    for what in sorted(status.lost_access):
         yield f"access is lost to {what}; what was pulled before is kept."
-    for warning, codes in sorted((state.get(job.tenant, job.source, CODES) or {}).items()):
+    for warning, codes in sorted(status.unknown_codes.items()):
         listed = ", ".join(f"{code!r} ({count})" for code, count in sorted(codes.items()))
         yield f"{warning}: {listed}"
+    shown = 0
     for row in parts.sync.quarantine.list(job.tenant, job.source):
+        if shown == MOST_QUARANTINED:
+            yield f"in quarantine: {status.quarantined - shown} more"
+            return
         yield f"in quarantine: {row.kind} {row.resource_type}: {row.reason}"
+        shown += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -73,7 +73,7 @@ def apps() -> None:
 @apps.command("add")
 @TENANT
 @click.argument("metadata", type=click.File("r", encoding="utf-8"))
-def add_app(tenant: str | None, metadata: click.utils.LazyFile) -> None:
+def add_app(tenant: str | None, metadata: TextIO) -> None:
     """Register an app from a JSON file of RFC 7591 metadata (`-` for standard input).
 
     Beside the standard members: `launch_uri`, `groups`, `whole_tenant`, `valid_from`, `valid_to`,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from flask import Blueprint, Response, abort, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
@@ -19,6 +19,7 @@ CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+LISTED_PATIENTS = 2000
 
 
 class DemoPages:
@@ -71,13 +72,18 @@ class DemoPages:
         abort(404, "No such app in the demo.")
 
     def choose(self, tenant: str) -> str:
-        """The EHR's patient list."""
+        """The EHR's patient list, by name; the demo's patient and the sample app are preset."""
         seeded = self._tenant(tenant)
+        patients = self._auth.core.ports.choose_patients(tenant, None, "", LISTED_PATIENTS)
+        sample = seeded["sample"]["client_id"]
+        clients = sorted(
+            self._launchable(tenant), key=lambda one: (one.client_id != sample, one.name)
+        )
         return self._render(
             "ehr.html",
             tenant=seeded,
-            patients=self._auth.core.ports.choose_patients(tenant, None, "", 200),
-            clients=self._launchable(tenant),
+            patients=sorted(patients, key=lambda one: ((one.name or "").casefold(), one.id)),
+            clients=[(one.client_id, one.name, self._elsewhere(one)) for one in clients],
         )
 
     def launch(self, tenant: str) -> AnyResponse:
@@ -120,6 +126,11 @@ class DemoPages:
     def _launchable(self, tenant: str) -> list[Client]:
         """Active apps that an EHR can launch."""
         return [c for c in list_clients(self._store, tenant) if c.active and c.launch_uri]
+
+    def _elsewhere(self, client: Client) -> str:
+        """Where an app runs that this server does not serve; '' for ours."""
+        launch = client.launch_uri or ""
+        return "" if launch.startswith(f"{self._root}/") else urlsplit(launch).netloc
 
     def _seed(self) -> dict[str, Any]:
         return dict(read_json(self._paths.seed).get("tenants", {}))

@@ -116,6 +116,7 @@ def _run(
 ) -> None:
     if not port_is_free(port):
         raise DemoFailed(f"port {port} is in use; choose another with PORT=….")
+    listed = _more_clients(Path(clients)) if clients else []
     remembered = read_json(paths.seed)
     remembered.setdefault("reference_date", dt.date.today().isoformat())
     console.print("Starting the emulated QUBS…")
@@ -128,8 +129,10 @@ def _run(
         facade.upgrade()
         with EmulatorControl(emulator[1]) as control:
             _fill(console, paths, facade, control, remembered)
-        if clients:
-            _more_clients(console, facade, remembered, Path(clients))
+        if listed:
+            first, group = PRACTICES[0][0], remembered["tenants"][PRACTICES[0][0]]["group_id"]
+            seeding.more_clients(facade, first, listed, group)
+            console.print(f"{len(listed)} more app(s) registered from DEMO_CLIENTS.")
         contract = demo_contract(facade, remembered["tenants"], remembered["removed"], emulator[1])
     finally:
         facade.close()
@@ -283,15 +286,15 @@ def _upstream_key(facade: Facade, tenant: str, appointment: str) -> str:
     raise DemoFailed(f"{tenant}: an appointment carries no upstream id.")
 
 
-def _more_clients(
-    console: Console, facade: Facade, remembered: Mapping[str, Any], path: Path
-) -> None:
-    first = next(iter(facade.settings.tenants))
+def _more_clients(path: Path) -> list[dict[str, Any]]:
     try:
-        count = seeding.more_clients(facade, first, path, remembered["tenants"][first]["group_id"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DemoFailed(f"DEMO_CLIENTS cannot be used: {error}") from None
-    console.print(f"{count} more app(s) registered from DEMO_CLIENTS.")
+        listed = seeding.read_clients(path)
+    except (OSError, ValueError) as error:
+        raise DemoFailed(f"DEMO_CLIENTS cannot be used: {error}.") from None
+    known = {slug for slug, _, _ in PRACTICES}
+    if any(str(one.get("tenant", PRACTICES[0][0])) not in known for one in listed):
+        raise DemoFailed(f"DEMO_CLIENTS names a tenant that is not one of {sorted(known)}.")
+    return listed
 
 
 def _say_where(console: Console, root: str, paths: DemoPaths, contract: Mapping[str, Any]) -> None:

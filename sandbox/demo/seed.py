@@ -200,12 +200,32 @@ def put_client(facade: Facade, tenant: str, metadata: Mapping[str, Any]) -> None
         store.clients.replace(wanted)
 
 
-def more_clients(facade: Facade, tenant: str, path: Path, group_id: str) -> int:
-    """Register the apps of a DEMO_CLIENTS file; backend apps get the demo group by default."""
+def read_clients(path: Path) -> list[dict[str, Any]]:
+    """The apps of a DEMO_CLIENTS file: a list of RFC 7591 metadata objects, checked.
+
+    `launch_url` and `initiate_login_uri` are taken for `launch_uri`; `tenant` says which practice
+    (the first unless given). Raises OSError, or ValueError that says which entry is wrong.
+    """
     listed = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+        raise ValueError("it must hold a list of objects")
+    for number, metadata in enumerate(listed, 1):
+        for name in ("launch_url", "initiate_login_uri"):
+            if launch := metadata.pop(name, None):
+                metadata.setdefault("launch_uri", launch)
+        if "client_id" not in metadata:
+            raise ValueError(f"entry {number} has no client_id")
+        try:
+            client_from_metadata("", metadata)
+        except ValueError as error:
+            raise ValueError(f"entry {number}: {error}") from None
+    return listed
+
+
+def more_clients(facade: Facade, tenant: str, listed: list[dict[str, Any]], group_id: str) -> None:
+    """Register the apps of `read_clients`; backend apps get the demo group by default."""
     for metadata in listed:
         one = dict(metadata)
         if "redirect_uris" not in one:
             one.setdefault("groups", [group_id])
         put_client(facade, str(one.pop("tenant", tenant)), one)
-    return len(listed)

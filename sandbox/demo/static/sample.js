@@ -49,13 +49,15 @@ async function show() {
     const appointments = await all(client, `Appointment?patient=${client.patient}`);
     appointments.sort((a, b) => (b.start || "").localeCompare(a.start || ""));
     fill("appointments", appointments.map((one) => row([
-      when(one.start), one.description || text(one.serviceType && one.serviceType[0]), one.status,
+      when(one.start), one.description || text(one.serviceType && one.serviceType[0]) || "not recorded", one.status,
       (one.participant.find((p) => p.actor && p.actor.reference
         && p.actor.reference.startsWith("Location/")) || { actor: {} }).actor.display || "",
     ])), "No appointments.");
     const reports = await all(client, `DiagnosticReport?patient=${client.patient}`);
+    const taken = (one) => one.effectiveDateTime || (one.effectivePeriod && one.effectivePeriod.start);
+    reports.sort((a, b) => (taken(b) || "").localeCompare(taken(a) || ""));
     fill("reports", reports.map((one) => row([
-      when(one.effectiveDateTime || (one.effectivePeriod && one.effectivePeriod.start)),
+      when(taken(one)),
       text(one.code), one.status,
     ])), "No reports.");
     status.textContent = `Scopes granted: ${client.scope}`;
