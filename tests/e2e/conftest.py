@@ -1,4 +1,6 @@
-"""One demo serves all end-to-end tests; they run in one test process (the `demo` group)."""
+"""One demo serves most end-to-end tests, in one test process (the `demo` group); the rest, which
+break what they run, have servers of their own.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ HERE = Path(__file__).parent
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("demo"))
+            shared = "demo" in getattr(item, "fixturenames", ())
+            item.add_marker(pytest.mark.xdist_group("demo" if shared else item.path.stem))
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -91,7 +92,6 @@ def test_openid_client(demo: RunningDemo, node: NodeClients, app_port: int, kind
         assert answer["introspected"]["patient"] == demo.demo["patient_id"]
 
 
-@pytest.mark.filterwarnings("default")
 def test_fhirclient_for_python(demo: RunningDemo, app_port: int) -> None:
     redirect_uri = f"http://localhost:{app_port}/app.html"
     smart = fhirclient.FHIRClient(
@@ -109,11 +109,12 @@ def test_fhirclient_for_python(demo: RunningDemo, app_port: int) -> None:
     assert smart.patient.id == demo.demo["patient_id"]
     patient = Patient.read(demo.demo["patient_id"], smart.server)
     assert patient.name
-    appointments = Appointment.where({"patient": smart.patient_id}).perform_resources(smart.server)
+    wanted = {"patient": smart.patient_id}
+    appointments = list(Appointment.where(wanted).perform_resources_iter(smart.server))
     assert appointments
     assert {a.resource_type for a in appointments} == {"Appointment"}
-    reports = DiagnosticReport.where({"patient": smart.patient_id}).perform_resources(smart.server)
-    assert reports
+    reports = DiagnosticReport.where(wanted).perform_resources_iter(smart.server)
+    assert list(reports)
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +197,7 @@ def test_smart_fetch_exports_a_group(demo: RunningDemo, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = subprocess.run(
         [
-            "smart-fetch",
+            str(Path(sys.executable).with_name("smart-fetch")),
             "bulk",
             f"--fhir-url={demo.base}",
             f"--group={demo.demo['group_id']}",
