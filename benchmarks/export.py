@@ -1,4 +1,4 @@
-"""Section `export`: what a resource costs in a worker, against a bare loop that copies and hashes."""
+"""Section `export`: CPU of a resource in a worker, against a bare loop that copies and hashes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hand-made resources of the size and shape that the QUBS mapping gives, for a mirror of any size."""
+"""Hand-made resources, as large and of the shape that the QUBS mapping gives."""
 
 from __future__ import annotations
 

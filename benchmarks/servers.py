@@ -1,4 +1,4 @@
-"""The servers that are measured: the facade as it is deployed, and hello-world, both on gunicorn."""
+"""The servers that are measured: the facade as deployed, and hello-world, both on gunicorn."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from typing import Any
 
 from benchmarks import hello as baseline
 from benchmarks import mirrors, processes
+from benchmarks import resources as made
 from fhir_facade.app import Facade, build
 from fhir_facade.settings import load
 from smart_auth import admin, clock
@@ -137,7 +138,7 @@ def _prepare(env: Mapping[str, str]) -> dict[str, str]:
     try:
         parts.upgrade()
         store, tenant = parts.auth_store, mirrors.TENANT
-        first = mirrors.made.patient_id(0)
+        first = made.patient_id(0)
         password = secrets.token_urlsafe(16)
         staff = admin.create_user(
             store, tenant, "staff", password, role="practitioner", whole_tenant=True
