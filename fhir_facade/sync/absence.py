@@ -24,6 +24,9 @@ def settle_absence(run: Run, lists: Lists) -> None:
         run.report.absence_stopped = True
         return
     _ask(run, OPERATIONAL, candidates)
+    if lists.pending is None:
+        return
+    # Known from the worklist alone, and no longer on it.
     ended = [
         key
         for key in run.stores.worklist.orphans(*run.where, TELE_REPORTING, OPERATIONAL)
@@ -33,7 +36,7 @@ def settle_absence(run: Run, lists: Lists) -> None:
 
 
 def _candidates(run: Run, lists: Lists) -> list[str] | None:
-    """Appointments to be asked for by id; None when there are too many."""
+    """Appointments to be asked for by id; None, as soon as it is clear, when they are too many."""
     lost = lists.lost_sites()
     total = run.stores.records.counts(*run.where).get(OPERATIONAL, 0)
     options = run.job.options
@@ -44,8 +47,10 @@ def _candidates(run: Run, lists: Lists) -> list[str] | None:
             run.report.out_of_reach += 1
             continue
         found.append(row.key)
-    run.report.candidates = len(found)
-    return found if len(found) <= most else None
+        run.report.candidates = len(found)
+        if len(found) > most:
+            return None
+    return found
 
 
 def _ask(run: Run, view: str, keys: list[str]) -> None:

@@ -37,8 +37,8 @@ class Lists:
         self._run = run
         self.sites: tuple[str, ...] | None = None
         """The sites as listed in this run; None when the list could not be read."""
-        self.pending: frozenset[str] = frozenset()
-        """Appointments on the worklist, when all of it was read."""
+        self.pending: frozenset[str] | None = None
+        """Appointments on the worklist; None until all of it was read."""
         self.near: set[str] = set()
         """Appointments of yesterday, today and tomorrow."""
         self._rows = 0
@@ -140,14 +140,14 @@ class Lists:
         outcome = self._read("pending", "worklist", lambda: run.client.pending(), keys=listed)
         if outcome == "done":
             self.pending = frozenset(listed)
-            self._end_pending()
+            self._end_pending(self.pending)
         self._settle("pending", outcome)
 
-    def _end_pending(self) -> None:
+    def _end_pending(self, pending: frozenset[str]) -> None:
         """Only the pending view ends: its record stays, as the last word on what it alone knows."""
         run = self._run
         worklist = run.stores.worklist
-        ended = [k for k in worklist.present(*run.where, TELE_REPORTING) if k not in self.pending]
+        ended = [k for k in worklist.present(*run.where, TELE_REPORTING) if k not in pending]
         for key in ended:
             run.check()
             run.stores.records.mark_missing(*run.where, TELE_REPORTING, key, run.sweep.number)

@@ -82,7 +82,7 @@ class QubsPlan:
         dirty = run.stores.records.dirty(*run.where, run.job.options.backlog, ["appointment"])
         changed = [entry.subject.key for entry in dirty]
         pull_comments(run, changed)
-        hot = sorted((self._lists.pending | self._lists.near) - set(changed))
+        hot = sorted(((self._lists.pending or frozenset()) | self._lists.near) - set(changed))
         after = run.stores.state.get(*run.where, _CURSOR) or ""
         turn = [key for key in hot if key > after] + [key for key in hot if key <= after]
         if chosen := turn[:rest]:

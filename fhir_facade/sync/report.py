@@ -38,7 +38,7 @@ class Report:
     quarantined: int = 0
     """Rows and resources held back in this run."""
     candidates: int = 0
-    """Appointments that a complete sweep did not see."""
+    """Appointments that a complete sweep did not see, counted up to where it stops."""
     missing: int = 0
     """Records whose by-id read answered 404 in this run."""
     removed: int = 0

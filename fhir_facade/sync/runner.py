@@ -29,7 +29,7 @@ from fhir_facade.sync.plan_qubs import QubsPlan
 from fhir_facade.sync.pull import Run
 from fhir_facade.sync.report import LAST, Report
 from fhir_facade.sync.sweep import Sweep
-from fhir_facade.upstream.errors import BudgetSpent, Stopped, UpstreamError
+from fhir_facade.upstream.errors import BudgetSpent, CallFacts, Stopped, UpstreamError
 from fhir_facade.upstream.qubs import QubsClient, open_qubs
 
 _MAPPED_BY = "mapping-version"
@@ -147,6 +147,12 @@ class _Round:
         """Raise LeaseLost when another process may have taken over."""
         self.lease.check()
 
+    def go_on(self) -> None:
+        """As `check`, and raise Stopped when told to stop."""
+        self.lease.check()
+        if self.stop is not None and self.stop.is_set():
+            raise Stopped(CallFacts("sync"))
+
     def map_all(self) -> None:
         """Map and publish what is dirty; after a stop the rest is left to the next run."""
         self._mapper.drain(self.check, self.progress, self.stop)
@@ -185,7 +191,7 @@ def _pull(run: _Round, client: QubsClient) -> None:
         sweep = Sweep(stores.state, *where, clock.now().astimezone(job.zone).date())
         ingest = Ingest(job, stores, report, sweep)
         plan = QubsPlan(
-            Run(job, stores, client, budget, report, sweep, ingest, pool, run.check, run.progress),
+            Run(job, stores, client, budget, report, sweep, ingest, pool, run.go_on, run.progress),
             backlog,
         )
         try:
@@ -223,9 +229,11 @@ def _finish(run: _Round) -> None:
     report.held = stores.quarantine.count(*where)
     report.unlinked = _unlinked(stores, job, report)
     report.save(stores.state)
-    _log.info(
+    tell = _log.info if report.ok else _log.warning
+    tell(
         "sync run ended",
         ok=report.ok,
+        error=report.error,
         full=report.full,
         calls=report.calls,
         changed=report.changed,

@@ -10,6 +10,8 @@ import pytest
 
 from fhir_facade.fhir import json
 from fhir_facade.mirror import versions
+from fhir_facade.mirror.records import PulledRecord
+from fhir_facade.resources.subject import Subject
 from fhir_facade.sync.job import QubsJob, Stores
 from fhir_facade.sync.report import Report
 from fhir_facade.sync.runner import remap, sync_once
@@ -99,6 +101,36 @@ def test_appointments_go_after_two_sweeps_and_come_back(
     emu.control.reset()
     run(both, job, client)
     assert content(both) == undisturbed
+
+
+def test_an_appointment_known_from_the_worklist_alone_goes_after_two_sweeps(
+    undisturbed: Content, stores: Stores, job: QubsJob, client: QubsClient
+) -> None:
+    body = {"appointmentId": "A5", "domain": "acme", "status": "PENDING REPORTING"}
+    known = PulledRecord(TELE_REPORTING, "A5", json.dumps(body), (Subject("appointment", "A5"),))
+    stores.records.store("acme", "qubs", [known], pulled_us=1, sweep=1)
+    run(stores, job, client)
+    assert content(stores)["Appointment", "qubs-A5"] != "deleted"
+    run(stores, job, client)
+    found = content(stores)
+    assert found.pop(("Appointment", "qubs-A5")) == "deleted"
+    assert found.pop(("DiagnosticReport", "qubs-A5")) == "deleted"
+    assert found == undisturbed
+
+
+def test_a_client_of_one_site_sweeps_what_it_may(
+    undisturbed: Content, stores: Stores, emu: Running
+) -> None:
+    job = job_for(emu.url, client_id="sandbox-site")
+    with fast_client(job) as client:
+        report = run(stores, job, client)
+    assert report.ok
+    assert report.sweep_complete
+    found = content(stores)
+    assert 0 < len(found) < len(undisturbed)
+    # A person named in the grids of several sites is told by those in reach alone.
+    told = {key: value for key, value in found.items() if key[0] != "Practitioner"}
+    assert told.items() <= undisturbed.items()
 
 
 def test_a_sweep_that_misses_too_much_deletes_nothing(

@@ -11,7 +11,7 @@ import pytest
 
 from fhir_facade.mirror.leases import LeaseStore
 from fhir_facade.sync.errors import LeaseLost, SyncBusy
-from fhir_facade.sync.job import QubsJob, Stores, SyncOptions
+from fhir_facade.sync.job import Progress, QubsJob, Stores, SyncOptions
 from fhir_facade.sync.lease import HeldLease
 from fhir_facade.sync.runner import run_all, sync_once
 from fhir_facade.upstream.qubs import QubsClient
@@ -73,6 +73,26 @@ def test_whoever_lost_the_lease_writes_no_more(
     with pytest.raises(LeaseLost):
         sync_once(stores, job, client=client)
     assert content(stores) == {}
+
+
+def test_a_run_that_is_told_to_stop_stops_and_the_next_goes_on(
+    undisturbed: Content, stores: Stores, job: QubsJob, client: QubsClient
+) -> None:
+    stop = threading.Event()
+    seen: list[Progress] = []
+
+    def tell(progress: Progress) -> None:
+        seen.append(progress)
+        if progress.stage == "comments":
+            stop.set()
+
+    report = sync_once(stores, job, client=client, stop=stop, progress=tell)
+    assert report.error == "The sync was told to stop."
+    assert report.calls < 120
+    assert stores.records.dirty_count("acme", "qubs") > 0
+    assert sync_once(stores, job, client=client).sweep_complete
+    assert content(stores) == undisturbed
+    assert {progress.tenant for progress in seen} == {"acme"}
 
 
 def test_loops_of_several_tenants_end_when_told(tmp_path: Path, emu: Running) -> None:
