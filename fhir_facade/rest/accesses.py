@@ -12,6 +12,7 @@ from fhir_facade.mirror.versions import Row
 from fhir_facade.policy import Reach
 from fhir_facade.rest.correlation import correlation_id
 from fhir_facade.rest.parts import RestParts, TenantParts
+from fhir_facade.telemetry import log
 from smart_auth.verify import VerifiedToken
 
 MAX_PATIENTS = 1000
@@ -58,10 +59,16 @@ def record_failure(parts: RestParts, status: int, issue: str) -> None:
                 )
             )
         return
-    if status == 403:
-        parts.audit.record_now(_row(access, "refused", status, (), issue))
-    else:
-        parts.audit.access(_row(access, "error", status, (), issue))
+    row = _row(access, "refused" if status == 403 else "error", status, (), issue)
+    if status != 403:
+        parts.audit.access(row)
+        return
+    try:
+        parts.audit.record_now(row)
+    except Exception as error:
+        # The refusal stands whatever the database does; the queue tries until it takes the row.
+        log("rest").error("audit.write_delayed", error=type(error).__name__)
+        parts.audit.access(row)
 
 
 def _patients(rows: Iterable[Row]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from fhir_facade.resources.definition import ResourceDefinition
 from fhir_facade.rest.accesses import Access
 from fhir_facade.rest.correlation import begin_correlation
 from fhir_facade.rest.parts import RestParts, TenantParts
+from fhir_facade.search.cursor import principal_hash
 from smart_auth.verify import InvalidToken, VerifiedToken
 
 _BEARER = re.compile(r"bearer +([A-Za-z0-9\-._~+/]+=*)", re.IGNORECASE | re.ASCII)
@@ -99,6 +100,12 @@ def served_type(access: Access, name: str, letter: Letter) -> ResourceDefinition
         f"{name} is not served here.",
         diagnostics="The CapabilityStatement at [base]/metadata lists the types that are.",
     )
+
+
+def principal_of(access: Access) -> str:
+    """What a cursor is bound to: client, user, patient and scopes."""
+    token = access.token
+    return principal_hash(token.client_id, token.user_id, token.patient, str(token.scopes))
 
 
 def refusal(access: Access, name: str, letter: Letter) -> Forbidden:

@@ -12,6 +12,7 @@ from fhir_facade.rest.authorize import Authorizer
 from fhir_facade.rest.errors import ErrorHandlers
 from fhir_facade.rest.export import ExportViews
 from fhir_facade.rest.health import HealthViews
+from fhir_facade.rest.history import HistoryViews
 from fhir_facade.rest.metadata import MetadataViews
 from fhir_facade.rest.parts import RestParts
 from fhir_facade.rest.read import ReadViews
@@ -26,6 +27,7 @@ def create_blueprint(parts: RestParts) -> Blueprint:
     blueprint = Blueprint("rest", __name__)
     authorizer = Authorizer(parts)
     reads = ReadViews(parts, authorizer)
+    histories = HistoryViews(parts, authorizer)
     searches = SearchViews(parts, authorizer)
     exports = ExportViews(parts, authorizer)
     metadata = MetadataViews(parts, authorizer)
@@ -50,6 +52,7 @@ def create_blueprint(parts: RestParts) -> Blueprint:
     route("/<resource_type>", searches.by_get, "GET")
     route("/<resource_type>/_search", searches.by_post, "POST")
     route("/<resource_type>/<resource_id>", reads.read, "GET")
+    route("/<resource_type>/<resource_id>/_history", histories.instance, "GET")
     route("/<resource_type>/<resource_id>/_history/<version>", reads.vread, "GET")
 
     handlers = ErrorHandlers(parts)

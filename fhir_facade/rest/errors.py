@@ -90,6 +90,12 @@ class ErrorHandlers:
         frames = traceback.extract_tb(error.__traceback__)
         place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "unknown"
         log("rest").error("request.failed", error=type(error).__name__, place=place)
+        if _is_busy(error):
+            return self.facade_error(
+                errors.UpstreamFault(
+                    "The server's own store did not answer in time.", status=503, retry_after=5
+                )
+            )
         text = "The server could not answer this request."
         advice = "Try again; if it stays, tell the operator the correlation id."
         return self.facade_error(errors.FacadeError(text, diagnostics=advice))
@@ -119,6 +125,12 @@ class ErrorHandlers:
         if _is_foreign_type(request.path):
             return failure(errors.TypeNotServed("This is not a resource type of FHIR R4."))
         return failure(errors.MethodNotAllowed(f"{request.method} is not supported here.", allowed))
+
+
+def _is_busy(error: Exception) -> bool:
+    """Whether a database, by whatever driver, is locked or away (PEP 249), or its pool is empty."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return not names.isdisjoint({"OperationalError", "TimeoutError"})
 
 
 def _is_authorization_server(path: str) -> bool:

@@ -27,6 +27,7 @@ from fhir_facade.search.query import Pair
 RELEASED = "2026-11-21"
 """The day this release's capabilities were fixed (CapabilityStatement.date)."""
 _MODES = ("full", "normative", "terminology")
+_INTERACTIONS = ("read", "vread", "history-instance", "search-type")
 _COMMON = (
     SearchParameter("_id", "token", (), systems.search_parameter("Resource-id")),
     SearchParameter("_lastUpdated", "date", (), systems.search_parameter("Resource-lastUpdated")),
@@ -186,7 +187,7 @@ def _resource(
     if definition.documentation:
         entry["documentation"] = definition.documentation
     entry |= {
-        "interaction": [{"code": code} for code in ("read", "vread", "search-type")],
+        "interaction": [{"code": code} for code in _INTERACTIONS],
         "versioning": "versioned",
         "readHistory": definition.stored,
         "updateCreate": False,

@@ -39,13 +39,13 @@ class ReadViews:
         """`GET [base]/Type/id`."""
         access = self._authorizer.access(tenant, "read")
         definition = served_type(access, resource_type, "r")
-        access.resource_id = _checked_id(resource_id)
+        access.resource_id = checked_id(resource_id)
         form, shape = self._form(access, definition)
         if not definition.stored:
             row = conformance.read(access.tenant, resource_type, resource_id)
         else:
             with self._parts.database.read() as conn:
-                row = self._current(conn, access, resource_type, resource_id)
+                row = current_row(conn, access, resource_type, resource_id)
         if row is None:
             raise _not_found()
         if row.deleted:
@@ -58,7 +58,7 @@ class ReadViews:
         """
         access = self._authorizer.access(tenant, "vread")
         definition = served_type(access, resource_type, "r")
-        access.resource_id = _checked_id(resource_id)
+        access.resource_id = checked_id(resource_id)
         form, shape = self._form(access, definition)
         number = (
             int(version) if version.isascii() and version.isdigit() and len(version) < 10 else 0
@@ -76,20 +76,10 @@ class ReadViews:
             raise _gone()
         return self._answer(access, row, form, shape)
 
-    def _current(
-        self, conn: Connection, access: Access, resource_type: str, resource_id: str
-    ) -> Row | None:
-        """The version that is valid now, a tombstone too, when the principal reaches it."""
-        row = versions.read(conn, access.tenant.slug, resource_type, resource_id)
-        if row is None:
-            return None
-        admitted = find.admitted(conn, access.tenant.slug, access.reach, None, [row], "r")
-        return row if admitted else None
-
     def _version(
         self, conn: Connection, access: Access, resource_type: str, resource_id: str, number: int
     ) -> Row | None:
-        if self._current(conn, access, resource_type, resource_id) is None:
+        if current_row(conn, access, resource_type, resource_id) is None:
             return None
         slug = access.tenant.slug
         row = versions.read_version(conn, slug, resource_type, resource_id, number)
@@ -123,7 +113,18 @@ class ReadViews:
         return respond(body, 200, form.media_type, validators)
 
 
-def _checked_id(text: str) -> str:
+def current_row(
+    conn: Connection, access: Access, resource_type: str, resource_id: str
+) -> Row | None:
+    """The version that is valid now, a tombstone too, when the principal reaches it."""
+    row = versions.read(conn, access.tenant.slug, resource_type, resource_id)
+    if row is None:
+        return None
+    admitted = find.admitted(conn, access.tenant.slug, access.reach, None, [row], "r")
+    return row if admitted else None
+
+
+def checked_id(text: str) -> str:
     """The id, when it can be one: what cannot be an id names nothing."""
     if not is_id(text):
         raise _not_found()

@@ -9,13 +9,13 @@ from fhir_facade.fhir import json
 from fhir_facade.resources.definition import ResourceDefinition
 from fhir_facade.rest import conformance
 from fhir_facade.rest.accesses import Access, record
-from fhir_facade.rest.authorize import Authorizer, served_type
+from fhir_facade.rest.authorize import Authorizer, principal_of, served_type
 from fhir_facade.rest.negotiate import Form, negotiate
 from fhir_facade.rest.parts import RestParts
 from fhir_facade.rest.prefer import search_context
 from fhir_facade.rest.respond import respond
 from fhir_facade.search.compartment import refuse_other_patients
-from fhir_facade.search.cursor import PARAMETER, Position, principal_hash
+from fhir_facade.search.cursor import PARAMETER, Position
 from fhir_facade.search.page import (
     PageContent,
     bundle,
@@ -85,7 +85,7 @@ class SearchViews:
                 expression=(PARAMETER,),
             )
         position = self._parts.cursors.open(
-            access.tenant.slug, definition.type, _principal(access), cursors[0]
+            access.tenant.slug, definition.type, principal_of(access), cursors[0]
         )
         strict = SearchContext(context.registry, context.zone, context.base)
         return parse(definition, position.used, strict), position
@@ -119,13 +119,8 @@ class SearchViews:
 
     def _cursor_link(self, access: Access, query: SearchQuery, position: Position) -> str:
         slug = access.tenant.slug
-        sealed = self._parts.cursors.seal(slug, query.type, _principal(access), position)
+        sealed = self._parts.cursors.seal(slug, query.type, principal_of(access), position)
         return cursor_url(access.tenant.base, query.type, query.used, sealed)
-
-
-def _principal(access: Access) -> str:
-    token = access.token
-    return principal_hash(token.client_id, token.user_id, token.patient, str(token.scopes))
 
 
 def _query_pairs() -> list[Pair]:

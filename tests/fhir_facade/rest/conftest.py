@@ -52,6 +52,6 @@ def _fill(database: Database) -> None:
     publish(database, location("l1"), location("l2"), *people)
     publish(database, *visits, with_provenance=True)
     publish(database, report(1, 1), report(2, 2, category="CT"))
-    publish(database, appointment("gone", of_patient=1))
+    publish(database, appointment("gone", of_patient=1, end="2026-11-21T09:20:00+11:00"))
     nothing = output("Appointment/agone")
     Publisher(database, REGISTRY).publish("acme", "qubs", [nothing], SYDNEY)

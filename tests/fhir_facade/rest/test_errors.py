@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
 from typing import Any
 
 import pytest
@@ -180,6 +181,32 @@ def test_a_bug_is_a_500_that_tells_nothing(
     assert document["issue"][0]["code"] == "exception"
     assert "secret" not in str(document)
     assert "secret" not in capfd.readouterr().err
+
+
+def test_a_locked_database_is_503_and_says_when_to_come_back(
+    calm: RestApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(*_: object) -> None:
+        raise sqlite3.OperationalError("database is locked")
+
+    monkeypatch.setattr("fhir_facade.mirror.versions.read", locked)
+    answer = calm.get("/Patient/p1", DOCTOR)
+    document = check_outcome(answer, 503)
+    assert document["issue"][0]["code"] == "transient"
+    assert answer.headers["Retry-After"] == "5"
+
+
+def test_a_refusal_stands_when_its_audit_row_is_delayed(
+    calm: RestApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(*_: object) -> None:
+        raise sqlite3.OperationalError("database is locked")
+
+    before = len(calm.audited())
+    with monkeypatch.context() as patch:
+        patch.setattr(calm.audit, "record_now", locked)
+        check_outcome(calm.get("/Appointment/a1", NARROW), 403)
+    assert len(calm.audited()) == before + 1
 
 
 PATHS = st.one_of(
