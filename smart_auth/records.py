@@ -27,7 +27,7 @@ class Client:
     scope: str
     version: int = 1
     active: bool = True
-    secret_hash: str | None = None
+    secret_hash: str | None = field(default=None, repr=False)
     redirect_uris: tuple[str, ...] = ()
     launch_uri: str | None = None
     grant_types: tuple[str, ...] = ()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from flask import Blueprint, Response
+import structlog
+from flask import Blueprint, Response, request
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import NotFound
 
 from smart_auth.core import Core
@@ -17,12 +19,15 @@ from smart_auth.verify import InvalidToken, VerifiedToken
 from smart_auth.web.account_views import AccountViews
 from smart_auth.web.launch_views import LaunchViews
 from smart_auth.web.oauth_views import OAuthViews
+from smart_auth.web.replies import oauth_error, try_later
 
 __all__ = ["AuthServer", "InvalidToken", "VerifiedToken"]
 
 View = Callable[[TenantInfo], Response]
 
-APP_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+ALL = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+log = structlog.get_logger(__name__)
 
 
 class AuthServer:
@@ -44,46 +49,55 @@ class AuthServer:
         apps = OAuthViews(self.core)
         launch = LaunchViews(self.core, self.sessions)
         account = AccountViews(self.core, self.sessions)
-        read = ["GET", "HEAD", "OPTIONS"]
-        self._add(made, "/.well-known/smart-configuration", apps.smart_configuration, read)
-        self._add(made, "/.well-known/openid-configuration", apps.openid_configuration, read)
-        self._add(made, "/.well-known/jwks.json", apps.jwks, read)
-        self._add(made, "/auth/token", apps.token, APP_METHODS)
-        self._add(made, "/auth/introspect", apps.introspect, APP_METHODS)
-        self._add(made, "/auth/revoke", apps.revoke, APP_METHODS)
-        self._add(made, "/auth/authorize", launch.authorize, ["GET", "POST"])
-        self._add(made, "/auth/continue", launch.next_step, ["GET"])
-        self._add(made, "/auth/login", launch.login, ["POST"])
-        self._add(made, "/auth/patient", launch.patient, ["POST"])
-        self._add(made, "/auth/consent", launch.consent, ["POST"])
-        self._add(made, "/auth/manage", account.manage, ["GET", "POST"])
-        self._add(made, "/auth/logout", account.logout, ["POST"])
-        self._add(made, "/auth/style.css", account.stylesheet, ["GET"])
-        self._add(made, "/auth/style.json", account.style_document, read)
+        routes: list[tuple[str, View, tuple[str, ...]]] = [
+            ("/.well-known/smart-configuration", apps.smart_configuration, ALL),
+            ("/.well-known/openid-configuration", apps.openid_configuration, ALL),
+            ("/.well-known/jwks.json", apps.jwks, ALL),
+            ("/auth/token", apps.token, ALL),
+            ("/auth/token/", apps.token, ALL),
+            ("/auth/introspect", apps.introspect, ALL),
+            ("/auth/revoke", apps.revoke, ALL),
+            ("/auth/style.json", apps.style_document, ALL),
+            ("/auth/authorize", launch.authorize, ("GET", "HEAD", "POST")),
+            ("/auth/continue", launch.next_step, ("GET", "HEAD")),
+            ("/auth/login", launch.login, ("POST",)),
+            ("/auth/patient", launch.patient, ("POST",)),
+            ("/auth/consent", launch.consent, ("POST",)),
+            ("/auth/manage", account.manage, ("GET", "HEAD", "POST")),
+            ("/auth/logout", account.logout, ("POST",)),
+            ("/auth/style.css", account.stylesheet, ("GET", "HEAD")),
+        ]
+        if self.core.settings.demo:
+            routes.append(("/auth/register", apps.register, ALL))
+        for path, view, methods in routes:
+            made.add_url_rule(
+                path,
+                endpoint=path.replace("/", "_").replace(".", "_"),
+                view_func=self._responder(view, methods),
+                methods=ALL,
+                provide_automatic_options=False,
+            )
         return made
 
-    def _add(self, made: Blueprint, path: str, view: View, methods: list[str]) -> None:
+    def _responder(self, view: View, methods: tuple[str, ...]) -> Callable[[str], Response]:
+        """A Flask view: finds the tenant (404 when there is none), refuses other methods than
+        `methods`, and says 503 when the database is out."""
+
         def respond(tenant: str) -> Response:
             info = self.core.ports.tenants().get(tenant)
             if info is None:
                 raise NotFound("No such tenant")
-            return view(info)
+            if request.method not in methods:
+                response = oauth_error(405, "invalid_request", "This page takes another method")
+                response.headers["Allow"] = ", ".join(methods)
+                return response
+            try:
+                return view(info)
+            except SQLAlchemyError as error:
+                log.error("auth_database_failed", error=type(error).__name__)
+                return try_later(503, "The server cannot reach its database, try again", 5)
 
-        made.add_url_rule(
-            path,
-            endpoint=view.__name__,
-            view_func=respond,
-            methods=methods,
-            provide_automatic_options=False,
-        )
-        if path == "/auth/token":
-            made.add_url_rule(
-                path + "/",
-                endpoint=view.__name__ + "_slash",
-                view_func=respond,
-                methods=methods,
-                provide_automatic_options=False,
-            )
+        return respond
 
     def _tenant(self, slug: str) -> TenantInfo:
         info = self.core.ports.tenants().get(slug)

@@ -13,11 +13,9 @@ from smart_auth.ports import TenantInfo
 from smart_auth.records import Grant, Session, User
 from smart_auth.scope_words import describe
 from smart_auth.sessions import Sessions
-from smart_auth.style import STYLE_BODY
 from smart_auth.web import pages
 from smart_auth.web.browser import Browser
 from smart_auth.web.launch_pages import LaunchPages, problem_page
-from smart_auth.web.replies import open_to_any_origin, preflight
 
 
 class AccountViews:
@@ -66,14 +64,6 @@ class AccountViews:
     def stylesheet(self, tenant: TenantInfo) -> Response:
         """The stylesheet of all pages."""
         return pages.stylesheet()
-
-    def style_document(self, tenant: TenantInfo) -> Response:
-        """What `smart_style_url` leads to."""
-        if request.method == "OPTIONS":
-            return preflight("GET, HEAD, OPTIONS")
-        response = Response(STYLE_BODY, mimetype="application/json")
-        response.headers["Cache-Control"] = "public, max-age=86400"
-        return open_to_any_origin(response)
 
     def _who(self, tenant: TenantInfo) -> tuple[Session | None, User | None]:
         session = self._sessions.current(tenant, request)

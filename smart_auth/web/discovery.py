@@ -45,7 +45,7 @@ PLAIN_SCOPES = [
 
 def smart_configuration(core: Core, tenant: TenantInfo) -> dict[str, Any]:
     """https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html#using-well-known"""
-    return _endpoints(tenant) | {
+    return _endpoints(core, tenant) | {
         "scopes_supported": scopes_supported(core, tenant),
         "response_types_supported": ["code"],
         "capabilities": CAPABILITIES,
@@ -54,7 +54,7 @@ def smart_configuration(core: Core, tenant: TenantInfo) -> dict[str, Any]:
 
 def openid_configuration(core: Core, tenant: TenantInfo) -> dict[str, Any]:
     """OpenID Connect Discovery 1.0 section 3."""
-    return _endpoints(tenant) | {
+    return _endpoints(core, tenant) | {
         "scopes_supported": scopes_supported(core, tenant),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
@@ -90,9 +90,10 @@ def scopes_supported(core: Core, tenant: TenantInfo) -> list[str]:
     return PLAIN_SCOPES + resources
 
 
-def _endpoints(tenant: TenantInfo) -> dict[str, Any]:
+def _endpoints(core: Core, tenant: TenantInfo) -> dict[str, Any]:
     base = tenant.issuer
-    return {
+    registration = {"registration_endpoint": f"{base}/auth/register"}
+    return (registration if core.settings.demo else {}) | {
         "issuer": base,
         "jwks_uri": f"{base}/.well-known/jwks.json",
         "authorization_endpoint": f"{base}/auth/authorize",

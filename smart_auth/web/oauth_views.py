@@ -19,10 +19,19 @@ from smart_auth.oauth.request import LARGEST_BODY, TokenRequest, read_form
 from smart_auth.oauth.server import OAuthServer
 from smart_auth.ports import TenantInfo
 from smart_auth.store.limits import WINDOW
+from smart_auth.style import STYLE
 from smart_auth.web import discovery
-from smart_auth.web.replies import document, oauth_error, open_to_any_origin, preflight
+from smart_auth.web.register import register_client
+from smart_auth.web.replies import (
+    document,
+    oauth_error,
+    open_to_any_origin,
+    preflight,
+    try_later,
+)
 
 DOCUMENT_SECONDS = 300
+STYLE_SECONDS = 86_400
 
 log = structlog.get_logger(__name__)
 
@@ -59,37 +68,49 @@ class OAuthViews:
         """RFC 7009."""
         return self._post(tenant, lambda server, form: _endpoint(server, "revocation", form))
 
-    def _document(self, make: Callable[[], object]) -> Response:
+    def register(self, tenant: TenantInfo) -> Response:
+        """RFC 7591; the route is there in the demo only."""
+        return self._posted(tenant, lambda: register_client(self._core, tenant))
+
+    def style_document(self, tenant: TenantInfo) -> Response:
+        """What `smart_style_url` leads to."""
+        return self._document(lambda: STYLE, STYLE_SECONDS)
+
+    def _document(self, make: Callable[[], object], seconds: int = DOCUMENT_SECONDS) -> Response:
         if request.method == "OPTIONS":
             return preflight("GET, HEAD, OPTIONS")
-        return open_to_any_origin(document(make(), DOCUMENT_SECONDS))
+        if request.method not in ("GET", "HEAD"):
+            return _wrong_method("GET, HEAD, OPTIONS")
+        return open_to_any_origin(document(make(), seconds))
 
     def _post(self, tenant: TenantInfo, answer: Answer) -> Response:
+        return self._posted(tenant, lambda: self._answer(tenant, answer))
+
+    def _posted(self, tenant: TenantInfo, answer: Callable[[], Response]) -> Response:
         if request.method == "OPTIONS":
             return preflight("POST, OPTIONS")
         if request.method != "POST":
-            response = oauth_error(405, "invalid_request", "This endpoint takes POST only")
-            response.headers["Allow"] = "POST, OPTIONS"
-            return open_to_any_origin(response)
-        return open_to_any_origin(self._answer(tenant, answer))
+            return _wrong_method("POST, OPTIONS")
+        try:
+            if self._too_many(tenant, request.remote_addr or ""):
+                response = try_later(429, "Too many requests from this address", WINDOW)
+            elif (request.content_length or 0) > LARGEST_BODY:
+                response = oauth_error(413, "invalid_request", "The body is too large")
+            else:
+                response = answer()
+                self._core.housekeeping.tick()
+        except SQLAlchemyError as error:
+            log.error("auth_database_failed", error=type(error).__name__)
+            response = try_later(503, "The server cannot reach its database, try again", 5)
+        return open_to_any_origin(response)
 
     def _answer(self, tenant: TenantInfo, answer: Answer) -> Response:
         try:
-            address = request.remote_addr or ""
-            if self._too_many(tenant, address):
-                return _try_later(429, "Too many requests from this address", WINDOW)
-            if (request.content_length or 0) > LARGEST_BODY:
-                return oauth_error(413, "invalid_request", "The body is too large")
             form = read_form(request.content_type or "", request.get_data())
-            made = TokenRequest(dict(request.headers), form, address)
-            response = answer(OAuthServer(self._core, tenant), made)
-            self._core.housekeeping.tick()
-            return response
         except OAuth2Error as error:
             return oauth_error(error.status_code, str(error.error), str(error.description))
-        except SQLAlchemyError as error:
-            log.error("auth_database_failed", error=type(error).__name__)
-            return _try_later(503, "The server cannot reach its database, try again", 5)
+        made = TokenRequest(dict(request.headers), form, request.remote_addr or "")
+        return answer(OAuthServer(self._core, tenant), made)
 
     def _too_many(self, tenant: TenantInfo, address: str) -> bool:
         count = self._core.store.limits.count(tenant.slug, f"token/{address}", clock.now())
@@ -103,7 +124,7 @@ def _endpoint(server: OAuthServer, name: str, form: TokenRequest) -> Response:
     return response
 
 
-def _try_later(status: int, description: str, seconds: int) -> Response:
-    response = oauth_error(status, "temporarily_unavailable", description)
-    response.headers["Retry-After"] = str(seconds)
-    return response
+def _wrong_method(allowed: str) -> Response:
+    response = oauth_error(405, "invalid_request", f"This endpoint takes {allowed} only")
+    response.headers["Allow"] = allowed
+    return open_to_any_origin(response)

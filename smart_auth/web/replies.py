@@ -27,6 +27,13 @@ def oauth_error(status: int, error: str, description: str) -> Response:
     return response
 
 
+def try_later(status: int, description: str, seconds: int) -> Response:
+    """A refusal that is not the caller's fault, or passes by itself."""
+    response = oauth_error(status, "temporarily_unavailable", description)
+    response.headers["Retry-After"] = str(seconds)
+    return response
+
+
 def open_to_any_origin(response: Response) -> Response:
     """CORS for browsers' apps: any origin, no credentials (cookies are never looked at here)."""
     response.headers["Access-Control-Allow-Origin"] = "*"

@@ -7,8 +7,20 @@ from flask.testing import FlaskClient
 
 from smart_auth.oauth.server import OAuthServer
 from smart_auth.server import AuthServer
+from smart_auth.settings import AuthSettings
 from smart_auth.store import AuthStore
-from tests.support.smart_auth import PUBLIC_URL, FakeFacade, make_app, make_server
+from tests.support.smart_auth import (
+    PUBLIC_URL,
+    REDIRECT,
+    SETTINGS,
+    FakeFacade,
+    assertion,
+    backend_form,
+    backend_key,
+    make_app,
+    make_server,
+    public_jwks,
+)
 
 BASE = f"{PUBLIC_URL}/fhir/acme"
 DOCUMENTS = ["smart-configuration", "openid-configuration", "jwks.json"]
@@ -37,7 +49,101 @@ def test_endpoints_are_absolute_and_there(http: FlaskClient, name: str) -> None:
     for url in endpoints:
         assert url.startswith(BASE + "/")
         assert http.get(url[len(PUBLIC_URL) :]).status_code in (200, 400, 405)
+
+
+def test_registration_is_open_and_named_in_the_demo_only(store: AuthStore) -> None:
+    settings = AuthSettings(PUBLIC_URL.replace("http:", "https:"), SETTINGS.secret_keys)
+    http = make_app(AuthServer(store, FakeFacade(), settings)).test_client()
+    said = http.get("/fhir/acme/.well-known/smart-configuration").get_json()
     assert "registration_endpoint" not in said
+    assert http.post("/fhir/acme/auth/register", json={}).status_code == 404
+
+
+class TestRegistration:
+    URL = "/fhir/acme/auth/register"
+
+    def test_a_confidential_app_by_default(self, http: FlaskClient, store: AuthStore) -> None:
+        metadata = {
+            "redirect_uris": [REDIRECT],
+            "client_name": "Mine",
+            "client_id": "chosen",
+            "groups": ["g1"],
+            "whole_tenant": True,
+            "pkce_optional": True,
+            "unknown": 1,
+        }
+        answer = http.post(self.URL, json=metadata, headers={"Origin": "https://app.example"})
+        assert answer.status_code == 201
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        said = answer.get_json()
+        assert said["client_id"] != "chosen"
+        assert said["client_secret_expires_at"] == 0
+        client = store.clients.get("acme", said["client_id"])
+        assert client is not None
+        assert client.check_client_secret(said["client_secret"])
+        assert not client.groups
+        assert not client.whole_tenant
+        assert not client.pkce_optional
+        assert store.clients.get("beta", said["client_id"]) is None
+
+    def test_a_public_and_a_backend_app(self, http: FlaskClient) -> None:
+        public = {"redirect_uris": [REDIRECT], "token_endpoint_auth_method": "none"}
+        assert "client_secret" not in http.post(self.URL, json=public).get_json()
+        key = backend_key()
+        backend = {"jwks": public_jwks(key), "token_endpoint_auth_method": "private_key_jwt"}
+        said = http.post(self.URL, json=backend).get_json()
+        assert said["grant_types"] == ["client_credentials"]
+        form = backend_form(assertion(key, said["client_id"]))
+        assert http.post("/fhir/acme/auth/token", data=form).status_code == 200
+
+    @pytest.mark.parametrize(
+        ("body", "error"),
+        [
+            ({"redirect_uris": ["http://app.example/"]}, "invalid_redirect_uri"),
+            ({"redirect_uris": []}, "invalid_client_metadata"),
+            ({"redirect_uris": [REDIRECT], "scope": 5}, "invalid_client_metadata"),
+            ([], "invalid_client_metadata"),
+            ("x", "invalid_client_metadata"),
+        ],
+    )
+    def test_bad_metadata(
+        self, http: FlaskClient, store: AuthStore, body: object, error: str
+    ) -> None:
+        answer = http.post(self.URL, json=body)
+        assert (answer.status_code, answer.get_json()["error"]) == (400, error)
+        assert http.post(self.URL, data="{}").status_code == 400
+        assert store.clients.list("acme") == []
+
+
+@pytest.mark.parametrize(
+    ("method", "page"),
+    [
+        ("PUT", "auth/authorize"),
+        ("OPTIONS", "auth/authorize"),
+        ("GET", "auth/login"),
+        ("GET", "auth/consent"),
+        ("DELETE", "auth/manage"),
+        ("POST", ".well-known/smart-configuration"),
+        ("POST", "auth/style.json"),
+        ("POST", "auth/style.css"),
+    ],
+)
+def test_other_methods_are_json_405(http: FlaskClient, method: str, page: str) -> None:
+    answer = http.open(f"/fhir/acme/{page}", method=method)
+    assert answer.status_code == 405
+    assert answer.headers["Allow"]
+    assert answer.get_json()["error"] == "invalid_request"
+    is_page = page.startswith("auth/") and not page.endswith(".json")
+    assert ("Access-Control-Allow-Origin" in answer.headers) is not is_page
+
+
+def test_a_page_without_the_database_is_503(http: FlaskClient, store: AuthStore) -> None:
+    with store.database.write() as connection:
+        connection.exec_driver_sql("ALTER TABLE client RENAME TO gone")
+    answer = http.get("/fhir/acme/auth/authorize?client_id=x")
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"]
 
 
 def test_smart_configuration(http: FlaskClient) -> None:
