@@ -6,6 +6,8 @@ A process killed in the middle of a sweep finds the rest by the same questions.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 
 from sqlalchemy import ColumnElement, FromClause, and_, exists, func, select
 
@@ -121,21 +123,29 @@ class Worklist:
 
     def beside(self, tenant: str, source: str, kind: str, key: str, other: str) -> list[str]:
         """Keys of subjects of the kind `other` that share a record with this subject."""
-        own, its = record_link.alias(), record_link.alias()
-        query = (
-            select(its.c.target_key)
-            .select_from(own.join(its, _same_record(own, its)))
-            .where(
-                own.c.tenant == tenant,
-                own.c.source == source,
-                own.c.target_kind == kind,
-                own.c.target_key == key,
-                its.c.target_kind == other,
-            )
-            .distinct()
+        link = record_link.c
+        own = select(link.view, link.key).where(
+            link.tenant == tenant,
+            link.source == source,
+            link.target_kind == kind,
+            link.target_key == key,
         )
+        found: set[str] = set()
         with self._database.read() as conn:
-            return list(conn.execute(query).scalars())
+            # Two steps: as one join, SQLite walks every subject of the other kind.
+            rows = sorted(tuple(row) for row in conn.execute(own))
+            for view, group in groupby(rows, key=itemgetter(0)):
+                keys = [row[1] for row in group]
+                for start in range(0, len(keys), CHUNK):
+                    targets = select(link.target_key).where(
+                        link.tenant == tenant,
+                        link.source == source,
+                        link.view == view,
+                        link.key.in_(keys[start : start + CHUNK]),
+                        link.target_kind == other,
+                    )
+                    found.update(conn.execute(targets).scalars())
+        return sorted(found)
 
     def unlinked(self, tenant: str, source: str, kind: str, to: str) -> int:
         """How many subjects of a kind have no record that also speaks of a subject of kind `to`."""
