@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -78,14 +78,6 @@ class VersionWriter:
         for table, rows in index.items():
             insert_rows(self._conn, table, rows)
 
-    def reindex(self, pk: int, facts: RowFacts, index: IndexValues, since: int) -> None:
-        """Replace the index rows of a version that stays as it is, valid from `since`."""
-        rows: dict[Table, list[tuple[Any, ...]]] = {table: [] for table in INDEX_TABLES}
-        add_index_rows(rows, self._tenant, pk, facts, index, since)
-        for table, fresh in rows.items():
-            self._conn.execute(table.delete().where(table.c.version_pk == pk))
-            insert_rows(self._conn, table, fresh)
-
     def _version_row(self, pk: int, version: NewVersion) -> tuple[Any, ...]:
         facts, resource = version.facts, version.resource
         return (
@@ -134,7 +126,7 @@ class VersionWriter:
 
 
 def add_index_rows(
-    rows: dict[Table, list[tuple[Any, ...]]],
+    rows: Mapping[Table, list[tuple[Any, ...]]],
     tenant: str,
     pk: int,
     facts: RowFacts,
