@@ -10,8 +10,7 @@ from fhir_facade.bulk.recheck import second_check
 from fhir_facade.fhir import FHIRResource
 from fhir_facade.fhir.json import dumps
 from fhir_facade.fhir.outcome import outcome
-from fhir_facade.mirror import find
-from fhir_facade.mirror.find import ExportSlice
+from fhir_facade.mirror.export import ExportSlice, SliceReader, export_deleted
 
 _DELETIONS_PER_BUNDLE = 100
 _PAGE_BYTES = 4 * 1024 * 1024
@@ -38,23 +37,24 @@ def pages_of(parts: BulkParts, claim: Claim) -> Iterator[Page]:
 
 def _resources(parts: BulkParts, claim: Claim) -> Iterator[Page]:
     """Stored bytes as they are, each checked a second time against the reach by its columns."""
-    job = claim.job
+    job, most = claim.job, parts.settings.page_rows
     slice_ = _slice(job, claim.part.type, claim.part.id_from, claim.part.id_to)
     check = second_check(parts.db, job, claim.part.type)
+    with parts.db.read() as conn:
+        reader = SliceReader(conn, slice_)
     after: str | None = None
-    limit = parts.settings.page_rows
+    limit = most
     while True:
         with parts.db.read() as conn:
-            rows = find.export_rows(conn, slice_, after, limit)
-            admitted = check(conn, rows)
-        bodies = [row.body for row in admitted if row.body is not None]
+            rows = reader.page(conn, after, limit)
+            bodies = check(conn, rows)
         data = b"\n".join([*bodies, b""])
         if rows:
             yield Page(data, len(bodies), len(rows), len(rows) - len(bodies))
         if len(rows) < limit:
             return
-        after = rows[-1].id
-        limit = _next_limit(parts.settings.page_rows, len(data), len(rows))
+        after = rows[-1][0]
+        limit = _next_limit(most, len(data), len(rows))
 
 
 def _next_limit(most: int, size: int, rows: int) -> int:
@@ -71,7 +71,7 @@ def _deletions(parts: BulkParts, job: Job) -> Iterator[Page]:
         while True:
             with parts.db.read() as conn:
                 limit = parts.settings.page_rows
-                rows = find.export_deleted(conn, slice_, after, limit)
+                rows = export_deleted(conn, slice_, after, limit)
             bundles = [
                 dumps(_deletion_bundle(rows[start : start + _DELETIONS_PER_BUNDLE]))
                 for start in range(0, len(rows), _DELETIONS_PER_BUNDLE)

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection
 
 from fhir_facade.mirror import plan
 from fhir_facade.mirror.criteria_sql import Scope, from_revisions
+from fhir_facade.mirror.fetch import fetch
 from fhir_facade.mirror.plan import Query
 from fhir_facade.mirror.reach_sql import READING, ReachScope, in_group, reached
 from fhir_facade.mirror.sql import ALWAYS, Condition, Sql, either, join, one_of
 from fhir_facade.mirror.versions import Row
 from fhir_facade.policy import Reach, ReachClass
+
+ExportRow = tuple[str, bytes, str, str, str | None]
+"""(id, body, patients, categories, inherits): the columns of `versions.Row` of these names."""
+_NEXT = "\x01"
+"""Behind an id it makes the lowest text above it: no character of an id is lower."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +45,26 @@ def export_rows(
     conn: Connection, slice_: ExportSlice, after_id: str | None, limit: int
 ) -> list[Row]:
     """The next rows of the slice after an id, by id, without tombstones."""
-    within = ReachScope(_scope(conn, slice_), slice_.reach)
-    conditions = _conditions(within, slice_)
-    since = slice_.since_revision
-    if since is not None:
-        ways = [from_revisions(Sql("@ > ?", (since,)), within.scope)]
-        if slice_.group_id is not None:
-            ways.append(in_group(within, frozenset({slice_.group_id}), joined_after=since))
-        conditions.append(either(ways))
+    conditions = _row_conditions(conn, slice_)
     return plan.rows(conn, _query(slice_, conditions, after_id, "v.deleted = false"), limit)
+
+
+class SliceReader:
+    """The rows of a slice page by page, no more of them than an export needs; the query is put
+    together once. Use it with connections of one database only."""
+
+    def __init__(self, conn: Connection, slice_: ExportSlice) -> None:
+        query = _query(slice_, _row_conditions(conn, slice_), None, "v.deleted = false")
+        matches = query.matches(conn)
+        columns = "v.id, v.body, v.patients, v.categories, v.inherits"
+        self._text = f"SELECT {columns} {matches.text} AND v.id >= ? ORDER BY v.id LIMIT ?"
+        self._values = matches.values
+
+    def page(self, conn: Connection, after_id: str | None, limit: int) -> list[ExportRow]:
+        """The next rows after an id, by id, without tombstones."""
+        lowest = "" if after_id is None else after_id + _NEXT
+        rows: list[Any] = fetch(conn, self._text, (*self._values, lowest, limit))
+        return rows
 
 
 def export_deleted(
@@ -90,6 +108,19 @@ def _of_group(within: ReachScope, resource_type: str, group_id: str) -> Conditio
         free = [name for name, of in classes.items() if of is ReachClass.DIRECTORY]
         return either((Condition(one_of("v.inherits", free, within.scope.dialect)), theirs))
     return theirs
+
+
+def _row_conditions(conn: Connection, slice_: ExportSlice) -> list[Condition]:
+    """Reach, group and what is new since a revision, for the rows that are not deleted."""
+    within = ReachScope(_scope(conn, slice_), slice_.reach)
+    conditions = _conditions(within, slice_)
+    since = slice_.since_revision
+    if since is not None:
+        ways = [from_revisions(Sql("@ > ?", (since,)), within.scope)]
+        if slice_.group_id is not None:
+            ways.append(in_group(within, frozenset({slice_.group_id}), joined_after=since))
+        conditions.append(either(ways))
+    return conditions
 
 
 def _query(

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from fhir_facade.bulk import expiry
 from fhir_facade.bulk.download import served_file
@@ -359,7 +360,7 @@ def test_an_error_that_is_not_ours_is_named_by_its_class_only(
     def broken(*_: object) -> None:
         raise RuntimeError("Family7, born 1970")
 
-    monkeypatch.setattr("fhir_facade.bulk.lines.find.export_rows", broken)
+    monkeypatch.setattr("fhir_facade.bulk.lines.SliceReader.page", broken)
     parts = with_settings(parts, max_failures=2)
     job = start(parts)
     run_all(parts)
@@ -369,18 +370,19 @@ def test_an_error_that_is_not_ours_is_named_by_its_class_only(
     assert "Family7" not in found.text + found.diagnostics
 
 
+@pytest.mark.parametrize("kept", [100_000, 5])
 def test_the_second_check_refuses_what_the_query_should_not_have_found(
-    parts: BulkParts, monkeypatch: pytest.MonkeyPatch
+    parts: BulkParts, monkeypatch: pytest.MonkeyPatch, kept: int
 ) -> None:
     """A row outside the reach never leaves, even if the query were wrong."""
-    found = lambda conn, slice_, after, limit: (  # noqa: E731
-        []
-        if after
-        else versions.by_keys(
-            conn, "acme", [("Patient", "qubs-P00000"), ("Patient", "qubs-P00001")], slice_.revision
-        )
-    )
-    monkeypatch.setattr("fhir_facade.bulk.lines.find.export_rows", found)
+
+    def too_much(_reader: object, conn: Connection, after: str | None, _limit: int) -> list[object]:
+        keys = [("Patient", "qubs-P00000"), ("Patient", "qubs-P00001")]
+        rows = versions.by_keys(conn, "acme", keys, 10**9)
+        return [(r.id, r.body, r.patients, r.categories, r.inherits) for r in rows]
+
+    monkeypatch.setattr("fhir_facade.bulk.lines.SliceReader.page", too_much)
+    monkeypatch.setattr("fhir_facade.bulk.recheck.MEMBERS_IN_MEMORY", kept)
     assert export(parts, ("_type", "Patient")).ids("Patient") == ["qubs-P00000"]
 
 
