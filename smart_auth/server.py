@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import structlog
 from flask import Blueprint, Response, request
-from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import NotFound
 
 from smart_auth.core import Core
@@ -14,7 +13,7 @@ from smart_auth.launches import Launches
 from smart_auth.ports import Facade, TenantInfo
 from smart_auth.sessions import Sessions
 from smart_auth.settings import AuthSettings
-from smart_auth.store import AuthStore
+from smart_auth.store import AuthStore, StoreFailure
 from smart_auth.verify import InvalidToken, VerifiedToken
 from smart_auth.web.account_views import AccountViews
 from smart_auth.web.launch_views import LaunchViews
@@ -93,7 +92,7 @@ class AuthServer:
                 return response
             try:
                 return view(info)
-            except SQLAlchemyError as error:
+            except StoreFailure as error:
                 log.error("auth_database_failed", error=type(error).__name__)
                 return try_later(503, "The server cannot reach its database, try again", 5)
 

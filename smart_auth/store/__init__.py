@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sqlalchemy.exc import SQLAlchemyError as StoreFailure
+
 from smart_auth.store.clients import AlreadyExists, ClientStore, FetchedKeys
 from smart_auth.store.database import Database
 from smart_auth.store.grants import GrantStore, family_member
@@ -16,6 +18,7 @@ __all__ = [
     "AuthStore",
     "FetchedKeys",
     "Standing",
+    "StoreFailure",
     "family_member",
     "open_store",
 ]

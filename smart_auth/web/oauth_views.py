@@ -11,13 +11,13 @@ from collections.abc import Callable
 import structlog
 from authlib.oauth2.rfc6749 import OAuth2Error
 from flask import Response, request
-from sqlalchemy.exc import SQLAlchemyError
 
 from smart_auth import clock
 from smart_auth.core import Core
 from smart_auth.oauth.request import LARGEST_BODY, TokenRequest, read_form
 from smart_auth.oauth.server import OAuthServer
 from smart_auth.ports import TenantInfo
+from smart_auth.store import StoreFailure
 from smart_auth.store.limits import WINDOW
 from smart_auth.style import STYLE
 from smart_auth.web import discovery
@@ -99,7 +99,7 @@ class OAuthViews:
             else:
                 response = answer()
                 self._core.housekeeping.tick()
-        except SQLAlchemyError as error:
+        except StoreFailure as error:
             log.error("auth_database_failed", error=type(error).__name__)
             response = try_later(503, "The server cannot reach its database, try again", 5)
         return open_to_any_origin(response)
