@@ -112,6 +112,12 @@ class FormBrowser:
         self.status = 0
         self.text = ""
 
+    def __enter__(self) -> FormBrowser:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         self.session.close()
 

@@ -260,7 +260,8 @@ def _remove_one(
     console.print(f"{tenant}: removing an appointment upstream, so that a deletion can be seen…")
     control.remove("appointment", tenant, key)
     for _ in range(4):
-        runner.sync_once(facade.sync, job, full=True)
+        with console.status("Syncing all of it again, twice: one sweep alone deletes nothing."):
+            runner.sync_once(facade.sync, job, full=True)
         with facade.database.read() as conn:
             revision, _ = current_revision(conn, tenant)
             now = read(conn, tenant, "Appointment", row.id, revision)

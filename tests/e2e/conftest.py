@@ -5,6 +5,7 @@ break what they run, have servers of their own.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,8 +32,13 @@ def app_port() -> int:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory, app_port: int) -> Iterator[RunningDemo]:
-    """The demo, with two more apps whose pages the tests serve themselves."""
-    folder = tmp_path_factory.mktemp("demo")
+    """The demo, with two more apps whose pages the tests serve themselves.
+
+    `E2E_STATE` may name a folder that is kept between runs, so that it starts sooner.
+    """
+    kept = os.environ.get("E2E_STATE")
+    folder = Path(kept) if kept else tmp_path_factory.mktemp("demo")
+    folder.mkdir(parents=True, exist_ok=True)
     clients = folder / "clients.json"
     root = f"http://localhost:{app_port}"
     clients.write_text(
@@ -60,5 +66,5 @@ def demo(tmp_path_factory: pytest.TempPathFactory, app_port: int) -> Iterator[Ru
 
 @pytest.fixture(scope="session")
 def node(tmp_path_factory: pytest.TempPathFactory) -> NodeClients:
-    """npm packages of foreign clients; see `tests/support/node.py` for what happens without Node.js."""
+    """npm packages of foreign clients; `tests/support/node.py` says what happens without."""
     return node_clients()

@@ -1,4 +1,6 @@
-"""Clients that are not ours, used as their users use them: openid-client, fhirclient, SMART JS, smart-fetch."""
+"""Clients that are not ours, used as their users use them: openid-client, fhirclient, SMART JS,
+smart-fetch.
+"""
 
 from __future__ import annotations
 
