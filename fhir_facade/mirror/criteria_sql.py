@@ -114,9 +114,10 @@ def _token(value: TokenValue) -> Sql:
 
 
 def _string(mode: str, value: str, dialect: str) -> Sql:
-    folded = fold(value)[:FOLDED_LENGTH]
     if mode == "exact":
+        folded = fold(value)[:FOLDED_LENGTH]
         return Sql("(t.folded = ? AND t.exact = ?)", (folded, storable(value)))
+    folded = storable(value)[:FOLDED_LENGTH]
     if mode == "contains":
         position = "instr" if dialect == "sqlite" else "strpos"
         return Sql(f"{position}(t.folded, ?) > 0", (folded,))
