@@ -87,16 +87,35 @@ def served_type(access: Access, name: str, letter: Letter) -> ResourceDefinition
     """
     definition = access.tenant.registry.get(name)
     if definition is None and not is_r4_type(name):
-        raise TypeNotServed(
-            "This is not a resource type of FHIR R4.",
-            diagnostics="Names of types are written as in the specification, such as 'Patient'.",
-        )
+        raise _no_type()
     access.type = name
     if definition is not None and access.reach.allows_type(name, letter):
         return definition
     if definition is not None or not covers_type(access.reach, name, letter):
         raise refusal(access, name, letter)
-    raise TypeNotServed(
+    raise _not_served(name)
+
+
+def known_type(access: Access, name: str) -> None:
+    """Raise TypeNotServed unless the type is served; for requests that no route takes, which no
+    scope could open.
+    """
+    if not is_r4_type(name):
+        raise _no_type()
+    access.type = name
+    if name not in access.tenant.registry:
+        raise _not_served(name)
+
+
+def _no_type() -> TypeNotServed:
+    return TypeNotServed(
+        "This is not a resource type of FHIR R4.",
+        diagnostics="Names of types are written as in the specification, such as 'Patient'.",
+    )
+
+
+def _not_served(name: str) -> TypeNotServed:
+    return TypeNotServed(
         f"{name} is not served here.",
         diagnostics="The CapabilityStatement at [base]/metadata lists the types that are.",
     )

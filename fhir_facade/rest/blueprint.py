@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from flask import Blueprint, Response
+from flask.blueprints import BlueprintSetupState
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import BaseConverter
 
 from fhir_facade.errors import FacadeError
 from fhir_facade.rest.authorize import Authorizer
@@ -19,12 +21,19 @@ from fhir_facade.rest.read import ReadViews
 from fhir_facade.rest.search import SearchViews
 
 
+class _InstanceId(BaseConverter):
+    """A path segment that is not `_search`, so that `Allow` tells what that path allows."""
+
+    regex = r"(?!_search\Z)[^/]+"
+
+
 def create_blueprint(parts: RestParts) -> Blueprint:
     """The FHIR routes of every tenant, to be registered at `/fhir/<tenant>`.
 
     It also answers, for the whole app, the paths under `/fhir/` that no route takes.
     """
     blueprint = Blueprint("rest", __name__)
+    blueprint.record_once(_add_converter)
     authorizer = Authorizer(parts)
     reads = ReadViews(parts, authorizer)
     histories = HistoryViews(parts, authorizer)
@@ -51,17 +60,21 @@ def create_blueprint(parts: RestParts) -> Blueprint:
     route("/bulkfiles/<job>/<name>", exports.file, "GET")
     route("/<resource_type>", searches.by_get, "GET")
     route("/<resource_type>/_search", searches.by_post, "POST")
-    route("/<resource_type>/<resource_id>", reads.read, "GET")
+    route("/<resource_type>/<instance_id:resource_id>", reads.read, "GET")
     route("/<resource_type>/<resource_id>/_history", histories.instance, "GET")
     route("/<resource_type>/<resource_id>/_history/<version>", reads.vread, "GET")
 
-    handlers = ErrorHandlers(parts)
+    handlers = ErrorHandlers(parts, authorizer)
     blueprint.register_error_handler(FacadeError, handlers.facade_error)
     blueprint.register_error_handler(HTTPException, handlers.http_error)
     blueprint.register_error_handler(Exception, handlers.unexpected)
     blueprint.app_errorhandler(404)(handlers.no_route)
     blueprint.app_errorhandler(405)(handlers.wrong_method)
     return blueprint
+
+
+def _add_converter(state: BlueprintSetupState) -> None:
+    state.app.url_map.converters["instance_id"] = _InstanceId
 
 
 def create_root_blueprint(parts: RestParts) -> Blueprint:

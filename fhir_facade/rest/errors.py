@@ -9,8 +9,8 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, Reque
 
 from fhir_facade import errors
 from fhir_facade.fhir.outcome import outcome
-from fhir_facade.fhir.r4_types import is_r4_type
 from fhir_facade.rest.accesses import record_failure
+from fhir_facade.rest.authorize import Authorizer, known_type
 from fhir_facade.rest.correlation import begin_correlation, correlation_id
 from fhir_facade.rest.parts import RestParts
 from fhir_facade.rest.respond import Header, preflight, respond_json
@@ -68,8 +68,9 @@ def _headers(error: errors.FacadeError, status: int) -> tuple[Header, ...]:
 class ErrorHandlers:
     """Turns whatever goes wrong into an OperationOutcome, and writes the audit row of it."""
 
-    def __init__(self, parts: RestParts) -> None:
+    def __init__(self, parts: RestParts, authorizer: Authorizer) -> None:
         self._parts = parts
+        self._authorizer = authorizer
 
     def facade_error(self, error: errors.FacadeError) -> Response:
         """A domain error raised by a view."""
@@ -107,7 +108,7 @@ class ErrorHandlers:
         begin_correlation()
         if request.method == "OPTIONS":
             return preflight(("OPTIONS",))
-        return failure(
+        return self._after_checks(
             errors.TypeNotServed(
                 "There is nothing at this path.",
                 diagnostics="The CapabilityStatement at [base]/metadata lists what is served.",
@@ -122,9 +123,23 @@ class ErrorHandlers:
         allowed = tuple(sorted({*(error.valid_methods or ()), "OPTIONS"}))
         if request.method == "OPTIONS":
             return preflight(allowed)
-        if _is_foreign_type(request.path):
-            return failure(errors.TypeNotServed("This is not a resource type of FHIR R4."))
-        return failure(errors.MethodNotAllowed(f"{request.method} is not supported here.", allowed))
+        return self._after_checks(
+            errors.MethodNotAllowed(f"{request.method} is not supported here.", allowed)
+        )
+
+    def _after_checks(self, error: errors.FacadeError) -> Response:
+        """What is wrong with a path or method, unless a check that comes before it fails."""
+        slug, _, rest = request.path.removeprefix(ROOT).partition("/")
+        name = rest.partition("/")[0]
+        try:
+            self._authorizer.tenant(slug)
+            if name[:1].isupper():
+                known_type(self._authorizer.access(slug, ""), name)
+            elif name.startswith("bulk"):
+                self._authorizer.access(slug, "")
+        except errors.FacadeError as earlier:
+            return self.facade_error(earlier)
+        return self.facade_error(error)
 
 
 def _is_busy(error: Exception) -> bool:
@@ -136,9 +151,3 @@ def _is_busy(error: Exception) -> bool:
 def _is_authorization_server(path: str) -> bool:
     """Its pages are for browsers and take no cross-origin requests."""
     return path.removeprefix(ROOT).partition("/")[2].startswith("auth/")
-
-
-def _is_foreign_type(path: str) -> bool:
-    """Whether a path under a base looks like a type's and names none of R4."""
-    name = path.removeprefix(ROOT).partition("/")[2].partition("/")[0]
-    return name[:1].isupper() and not is_r4_type(name)

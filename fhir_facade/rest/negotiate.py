@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,13 +11,13 @@ from fhir_facade.errors import InvalidRequest, NotAcceptable
 from fhir_facade.rest.respond import FHIR_JSON, JSON
 from fhir_facade.search.query import Pair
 
-_OFFERED = {
-    FHIR_JSON: FHIR_JSON,
-    "application/json+fhir": FHIR_JSON,
-    JSON: JSON,
-    "text/json": JSON,
-    "application/*": FHIR_JSON,
-    "*/*": FHIR_JSON,
+_RANGES = {
+    FHIR_JSON: (FHIR_JSON,),
+    "application/json+fhir": (FHIR_JSON,),
+    JSON: (JSON,),
+    "text/json": (JSON,),
+    "application/*": (FHIR_JSON, JSON),
+    "*/*": (FHIR_JSON, JSON),
 }
 _FORMATS = {
     "json": FHIR_JSON,
@@ -25,6 +26,7 @@ _FORMATS = {
     JSON: JSON,
     "text/json": JSON,
 }
+_QUALITY = re.compile(r"[01](?:\.[0-9]*)?", re.ASCII)
 _SPECIFIC = {"*/*": 0, "application/*": 1}
 
 
@@ -64,15 +66,18 @@ def is_json(content_type: str) -> bool:
 @lru_cache(maxsize=512)
 def _accepted(accept: str) -> str | None:
     """The media type to answer with; None when no JSON is acceptable (RFC 9110 section 12.5.1)."""
-    best: tuple[float, int] = (0.0, 0)
-    chosen: str | None = None
+    ranked: dict[str, tuple[int, float]] = {}
     for item in accept[:4096].split(","):
         essence = _essence(item)
-        quality = _quality(item)
-        rank = (quality, _SPECIFIC.get(essence, 2))
-        if essence in _OFFERED and quality > 0 and _is_r4(item) and rank > best:
-            best, chosen = rank, _OFFERED[essence]
-    return chosen
+        if not _is_r4(item):
+            continue
+        # The most specific range that names a type gives its quality.
+        rank = (_SPECIFIC.get(essence, 2), _quality(item))
+        for offered in _RANGES.get(essence, ()):
+            if offered not in ranked or rank > ranked[offered]:
+                ranked[offered] = rank
+    acceptable = [one for one, (_, quality) in ranked.items() if quality > 0]
+    return max(acceptable, key=lambda one: ranked[one][::-1], default=None)
 
 
 def _essence(item: str) -> str:
@@ -85,10 +90,8 @@ def _parameters(item: str) -> dict[str, str]:
 
 
 def _quality(item: str) -> float:
-    try:
-        return float(_parameters(item).get("q", "1"))
-    except ValueError:
-        return 0.0
+    text = _parameters(item).get("q", "1")
+    return float(text) if _QUALITY.fullmatch(text) else 0.0
 
 
 def _is_r4(item: str) -> bool:

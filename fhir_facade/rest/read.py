@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from email.utils import parsedate_to_datetime
 
 from flask import Response, request
@@ -24,6 +25,7 @@ from fhir_facade.search.parse import parse_shape, read_pairs
 from fhir_facade.search.query import Shape
 from fhir_facade.search.subset import subset
 
+_VERSION = re.compile("[1-9][0-9]{0,8}", re.ASCII)
 _PLAIN = Form()
 _WHOLE = Shape()
 
@@ -60,9 +62,7 @@ class ReadViews:
         definition = served_type(access, resource_type, "r")
         access.resource_id = checked_id(resource_id)
         form, shape = self._form(access, definition)
-        number = (
-            int(version) if version.isascii() and version.isdigit() and len(version) < 10 else 0
-        )
+        number = int(version) if _VERSION.fullmatch(version) else 0
         if not definition.stored:
             row = (
                 conformance.read(access.tenant, resource_type, resource_id) if number == 1 else None

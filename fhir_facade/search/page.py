@@ -41,7 +41,7 @@ def bundle(base: str, query: SearchQuery, content: PageContent) -> bytes:
 
 def self_url(base: str, resource_type: str, used: Sequence[Pair]) -> str:
     """The search as a URL with the parameters that were applied."""
-    text = urlencode(used, quote_via=quote, safe=",:|/")
+    text = urlencode(used, quote_via=quote, safe=",:/")
     return f"{base}/{resource_type}?{text}" if text else f"{base}/{resource_type}"
 
 
