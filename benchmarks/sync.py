@@ -147,7 +147,9 @@ def _opened(url: str, mirror: Path) -> Iterator[tuple[Stores, QubsJob]]:
             "future_days": 30,
         }
     )
-    tenant = TenantSettings(name="Acme Imaging", timezone="Australia/Sydney", qubs=source)
+    tenant = TenantSettings.model_validate(
+        {"name": "Acme Imaging", "timezone": str(mirrors.ZONE), "qubs": source}
+    )
     database = open_database(f"sqlite:///{mirror}")
     try:
         yield (
