@@ -33,8 +33,20 @@ class HistoryEntry(NamedTuple):
     etag: str | None = None
 
 
+def finished_entry(url_prefix: bytes, resource_id: str, body: bytes, mode: bytes) -> bytes:
+    """One entry of a searchset as JSON: `url_prefix` is `[base]/Type/`, free of what JSON escapes,
+    `resource_id` a FHIR id. For pages of many resources; the same bytes as an `Entry` gives.
+    """
+    return b'{"fullUrl":"%b%b","resource":%b,"search":{"mode":"%b"}}' % (
+        url_prefix,
+        resource_id.encode(),
+        body,
+        mode,
+    )
+
+
 def searchset(
-    entries: Iterable[Entry],
+    entries: Iterable[Entry | bytes],
     total: int | None,
     links: Mapping[str, str],
     bundle_id: str | None = None,
@@ -44,10 +56,12 @@ def searchset(
 
     `total` counts all matches (includes and outcomes not counted), None when unknown. `links` maps
     relation (`self`, `next`, …) to an absolute URL, kept in order. Bodies are copied as they are:
-    each must be one JSON object.
+    each must be one JSON object. Entries given as bytes are finished (`finished_entry`).
     """
     head = _head("searchset", total, links, bundle_id, last_updated)
-    return _splice(head, (_search_entry(entry) for entry in entries))
+    return _splice(
+        head, [entry if isinstance(entry, bytes) else _search_entry(entry) for entry in entries]
+    )
 
 
 def history(

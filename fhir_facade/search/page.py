@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
 from fhir_facade.fhir import json
-from fhir_facade.fhir.bundle import Entry, searchset
+from fhir_facade.fhir.bundle import Entry, finished_entry, searchset
 from fhir_facade.fhir.outcome import Issue, outcome_of
 from fhir_facade.mirror.versions import Row
 from fhir_facade.search.cursor import PARAMETER
@@ -32,8 +32,10 @@ def bundle(base: str, query: SearchQuery, content: PageContent) -> bytes:
     """The searchset Bundle as JSON bytes; resources are copied as stored unless `_elements` or
     `_summary` asks for parts of them.
     """
-    entries = [_entry(base, row, "match", query) for row in content.matches]
-    entries += [_entry(base, row, "include", query) for row in content.included]
+    entries: list[Entry | bytes] = [
+        *_entries(base, content.matches, b"match", query),
+        *_entries(base, content.included, b"include", query),
+    ]
     if content.issues:
         entries.append(Entry(None, json.dumps(outcome_of(content.issues)), "outcome"))
     return searchset(entries, content.total, content.links)
@@ -47,8 +49,9 @@ def self_url(base: str, resource_type: str, used: Sequence[Pair]) -> str:
 
 def cursor_url(base: str, resource_type: str, used: Sequence[Pair], cursor: str) -> str:
     """A page as a URL: the sealed cursor, and the parameters about the form of the answer only."""
+    url = f"{base}/{resource_type}?{PARAMETER}={cursor}"
     form = [(name, value) for name, value in used if name in NEGOTIATED]
-    return self_url(base, resource_type, [(PARAMETER, cursor), *form])
+    return f"{url}&{urlencode(form, quote_via=quote)}" if form else url
 
 
 def ignored_issues(query: SearchQuery) -> list[Issue]:
@@ -75,9 +78,16 @@ def cut_issue() -> Issue:
     )
 
 
-def _entry(base: str, row: Row, mode: str, query: SearchQuery) -> Entry:
-    assert row.body is not None  # noqa: S101  tombstones match no search
-    body = row.body
-    if query.elements or query.summary in ("true", "text", "data"):
-        body = subset(body, query.summary, query.elements if mode == "match" else ())
-    return Entry(f"{base}/{row.type}/{row.id}", body, mode)
+def _entries(base: str, rows: Sequence[Row], mode: bytes, query: SearchQuery) -> Iterator[bytes]:
+    prefixes: dict[str, bytes] = {}
+    elements = query.elements if mode == b"match" else ()
+    whole = not elements and query.summary in ("false", "count")
+    for row in rows:
+        prefix = prefixes.get(row.type)
+        if prefix is None:
+            # A base may hold what JSON escapes; types and ids cannot.
+            prefix = prefixes[row.type] = json.dumps(f"{base}/{row.type}/")[1:-1]
+        body = row.body or b"null"  # tombstones match no search
+        yield finished_entry(
+            prefix, row.id, body if whole else subset(body, query.summary, elements), mode
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 from fhir_facade.mirror import find
@@ -36,24 +36,32 @@ class SearchPage:
 
 
 class TotalCache:
-    """Totals at a revision never change: remembers the latest of them."""
+    """Totals at a revision never change: remembers the latest of them.
+
+    A reach is known by its identity, which is that of a token's facts; the entry keeps it alive.
+    """
 
     def __init__(self, size: int = 2048) -> None:
         self._size = size
         self._lock = threading.Lock()
-        self._totals: OrderedDict[Hashable, int | None] = OrderedDict()
+        self._totals: OrderedDict[Hashable, tuple[Reach, int | None]] = OrderedDict()
 
-    def get(self, key: Hashable) -> tuple[bool, int | None]:
-        """Whether it is known, and the total."""
+    def total(
+        self, request: FindRequest, exact: bool, count: Callable[[], int | None]
+    ) -> int | None:
+        """The total of the search, counted by `count` unless it is known."""
+        reach = request.reach
+        key = (request.tenant, request.revision, request.type, request.criteria, id(reach), exact)
         with self._lock:
-            return key in self._totals, self._totals.get(key)
-
-    def put(self, key: Hashable, total: int | None) -> None:
-        """Remember a total, forgetting the oldest beyond the size."""
+            known = self._totals.get(key)
+        if known is not None:
+            return known[1]
+        counted = count()
         with self._lock:
-            self._totals[key] = total
+            self._totals[key] = (reach, counted)
             if len(self._totals) > self._size:
                 self._totals.popitem(last=False)
+        return counted
 
 
 def run(
@@ -106,21 +114,7 @@ def _total(
     if query.total == "none" and not query.count_only:
         return None
     exact = query.count_only or query.total in ("accurate", "estimate")
-    reach = request.reach
-    key = (
-        request.tenant,
-        request.revision,
-        request.type,
-        request.criteria,
-        reach.grants,
-        reach.members,
-        exact,
-    )
-    known, total = totals.get(key)
-    if not known:
-        total = _count(conn, request, exact)
-        totals.put(key, total)
-    return total
+    return totals.total(request, exact, lambda: _count(conn, request, exact))
 
 
 def _count(conn: Connection, request: FindRequest, exact: bool) -> int | None:

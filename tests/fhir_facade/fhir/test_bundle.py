@@ -1,6 +1,6 @@
 import json
 
-from fhir_facade.fhir.bundle import Entry, HistoryEntry, history, searchset
+from fhir_facade.fhir.bundle import Entry, HistoryEntry, finished_entry, history, searchset
 
 BODIES = [b'{"resourceType":"Patient","id":"a","x":1.00}', b'{"resourceType":"Location"}']
 
@@ -68,3 +68,11 @@ def test_history_shows_deletions_without_resource() -> None:
     }
     assert kept["resource"]["id"] == "a"
     assert kept["response"]["etag"] == 'W/"1"'
+
+
+def test_a_finished_entry_is_what_an_entry_gives() -> None:
+    base, body = 'https://x.example/a"b', b'{"resourceType":"Patient","id":"p"}'
+    prefix = json.dumps(f"{base}/Patient/")[1:-1].encode()
+    finished = finished_entry(prefix, "p", body, b"include")
+    entry = Entry(f"{base}/Patient/p", body, "include")
+    assert searchset([finished], 1, {}) == searchset([entry], 1, {})
