@@ -6,6 +6,7 @@ Use it by naming the fixtures in a conftest: `from tests.support.databases impor
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,3 +33,15 @@ def database(database_url: str) -> Iterator[Database]:
     opened = open_database(database_url)
     yield opened
     opened.close()
+
+
+@contextmanager
+def shared_database(kind: str, place: Path) -> Iterator[Database]:
+    """A migrated database for several tests that only read it; `kind` as in BOTH."""
+    url = f"sqlite:///{place}/mirror.sqlite" if kind == "sqlite" else fresh_postgres_url()
+    migrate.upgrade(url)
+    opened = open_database(url)
+    try:
+        yield opened
+    finally:
+        opened.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -29,6 +29,7 @@ from fhir_facade.mirror.find import FindRequest
 from fhir_facade.policy import AllPatients, Grant, Reach
 from fhir_facade.resources.extract import fold
 from fhir_facade.resources.registry import REGISTRY
+from tests.support.databases import BOTH, shared_database
 from tests.support.published import SYDNEY, appointment, location, patient, publish, report
 
 CLASSES = {name: definition.reach for name, definition in REGISTRY.items()}
@@ -68,22 +69,25 @@ def when(param: str, *values: str) -> Criterion:
     return DateCriterion(param, tuple(parsed))
 
 
-@pytest.fixture
-def clinic(database: Database) -> Database:
-    publish(
-        database,
-        location("l1"),
-        location("l2"),
-        patient(1, "Müller", telecom=[{"system": "phone", "value": "555"}]),
-        patient(2, "Mulligan", gender="male", birthDate="1980"),
-        patient(3, "O_Neil%", birthDate="1980-05"),
-        appointment(1, 1, "booked", "2026-11-21T09:00:00+11:00"),
-        appointment(2, 2, "fulfilled", "2026-11-20T23:59:59+11:00", "l2"),
-        appointment(3, None, "waitlist", start="2026-11-22T00:00:00+11:00"),
-        report(1, 1),
-        report(2, 2, "CT"),
-    )
-    return database
+@pytest.fixture(scope="module", params=BOTH)
+def clinic(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Database]:
+    with shared_database(request.param, tmp_path_factory.mktemp("clinic")) as database:
+        publish(
+            database,
+            location("l1"),
+            location("l2"),
+            patient(1, "Müller", telecom=[{"system": "phone", "value": "555"}]),
+            patient(2, "Mulligan", gender="male", birthDate="1980"),
+            patient(3, "O_Neil%", birthDate="1980-05"),
+            appointment(1, 1, "booked", "2026-11-21T09:00:00+11:00"),
+            appointment(2, 2, "fulfilled", "2026-11-20T23:59:59+11:00", "l2"),
+            appointment(3, None, "waitlist", start="2026-11-22T00:00:00+11:00"),
+            report(1, 1),
+            report(2, 2, "CT"),
+        )
+        yield database
 
 
 def test_tokens(clinic: Database) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 from unittest.mock import patch
 
@@ -27,6 +27,7 @@ from fhir_facade.policy import (
     admits,
 )
 from fhir_facade.resources.registry import REGISTRY
+from tests.support.databases import BOTH, shared_database
 from tests.support.published import appointment, location, patient, publish, report
 
 CLASSES = {name: definition.reach for name, definition in REGISTRY.items()}
@@ -101,20 +102,16 @@ reaches = st.builds(
 )
 @given(reach=reaches, by_row=st.booleans())
 def test_find_returns_what_admits_admits_and_nothing_else(
-    database: Database, reach: Reach, by_row: bool
+    clinic: Database, reach: Reach, by_row: bool
 ) -> None:
-    with database.read() as conn:
+    with clinic.read() as conn:
         revision = versions.current_revision(conn, "acme")[0]
-    if not revision:
-        fill(database)
-    with database.read() as conn:
-        revision = versions.current_revision(conn, "acme")[0]
-        rows = all_rows(database, revision)
+        rows = all_rows(clinic, revision)
         of_patient = memberships(conn, "acme", ("p1", "p2", "p3"), ("g1", "g2"), revision)
     with patch.object(plan, "FEW_ROWS", 0 if by_row else 1000):
         for kind in TYPES:
             expected = [row.id for row in rows if admits(reach, kind, "s", row.facts, of_patient)]
-            with database.read() as conn:
+            with clinic.read() as conn:
                 request = FindRequest("acme", kind, (), reach, revision, None, 1000)
                 found = find.find(conn, request)
                 checked = find.admitted(conn, "acme", reach, revision, found)
@@ -134,10 +131,13 @@ def ids(database: Database, kind: str, *given_grants: Grant, members: Any = None
         return [row.id for row in find.find(conn, request)]
 
 
-@pytest.fixture
-def clinic(database: Database) -> Database:
-    fill(database)
-    return database
+@pytest.fixture(scope="module", params=BOTH)
+def clinic(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Database]:
+    with shared_database(request.param, tmp_path_factory.mktemp("clinic")) as database:
+        fill(database)
+        yield database
 
 
 P1 = SomePatients(frozenset({"p1"}))
