@@ -102,13 +102,15 @@ def _left_out(job: Job) -> Page:
 
 
 def _slice(job: Job, resource_type: str, id_from: str | None, id_to: str | None) -> ExportSlice:
+    """The job's reach is that of its group (`scope.group_reach`): naming the group as well says the
+    same twice, but for those who joined it after `_since`."""
     return ExportSlice(
         tenant=job.tenant,
         type=resource_type,
         revision=job.revision,
         reach=job.reach,
         since_revision=job.since_revision,
-        group_id=job.group_id,
+        group_id=None if job.since_revision is None else job.group_id,
         id_from=id_from,
         id_to=id_to,
     )

@@ -77,7 +77,7 @@ def both(first: Condition, second: Condition) -> Condition:
     """Both conditions; either of them may list the rows."""
     if first == ALWAYS:
         return second
-    if second == ALWAYS:
+    if second in (ALWAYS, first):
         return first
     test = wrap("(", join(" AND ", (first.test, second.test)))
     return Condition(test, first.rows or second.rows)
