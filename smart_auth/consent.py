@@ -103,21 +103,8 @@ def allow(
         raise Refused("access_denied", "The user left nothing to grant")
     now = clock.now()
     value = keyring.random_token()
-    context = _context(asked, granted)
-    code = AuthorizationCode(
-        code_hash=keyring.hash_token(value),
-        client_id=pending.client_id,
-        user_id=asked.user.user_id,
-        session_hash=session.session_hash,
-        redirect_uri=pending.parameters["redirect_uri"],
-        scope=str(granted),
-        context=context,
-        nonce=pending.parameters.get("nonce"),
-        code_challenge=pending.parameters.get("code_challenge"),
-        auth_time=session.auth_time,
-        expires_at=now + core.settings.lifetimes.authorization_code,
-    )
-    consent = _record(pending, asked.user, "granted", str(granted), context.patient, now)
+    code = _code(core, pending, asked, session, granted, keyring.hash_token(value))
+    consent = _record(pending, asked.user, "granted", str(granted), code.context.patient, now)
     if not core.store.pending.decide(tenant.slug, pending.request_hash, now):
         raise Refused("invalid_request", "The request was answered before: launch the app again")
     if not core.store.grants.add_code(tenant.slug, code, consent, pending.launch_hash):
@@ -128,9 +115,32 @@ def allow(
         "success",
         client_id=pending.client_id,
         user_id=asked.user.user_id,
-        patient_id=context.patient,
+        patient_id=code.context.patient,
     )
     return value
+
+
+def _code(
+    core: Core,
+    pending: PendingAuthorization,
+    asked: Question,
+    session: Session,
+    granted: ScopeSet,
+    code_hash: str,
+) -> AuthorizationCode:
+    return AuthorizationCode(
+        code_hash=code_hash,
+        client_id=pending.client_id,
+        user_id=asked.user.user_id,
+        session_hash=session.session_hash,
+        redirect_uri=pending.parameters["redirect_uri"],
+        scope=str(granted),
+        context=_context(asked, granted),
+        nonce=pending.parameters.get("nonce"),
+        code_challenge=pending.parameters.get("code_challenge"),
+        auth_time=session.auth_time,
+        expires_at=clock.now() + core.settings.lifetimes.authorization_code,
+    )
 
 
 def deny(core: Core, tenant: TenantInfo, pending: PendingAuthorization, user: User) -> None:
