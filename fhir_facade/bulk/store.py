@@ -80,10 +80,13 @@ class JobStore:
             ]
 
     def oldest_revision(self, tenant: str) -> int | None:
-        """The lowest revision that an unfinished job reads: retention keeps what it sees."""
+        """The lowest revision that an unfinished job looks back to: its own, or that of its
+        `_since`. Retention keeps what ended after it.
+        """
         chosen = (job_table.c.tenant == tenant) & job_table.c.state.in_(UNFINISHED)
+        back_to = func.coalesce(job_table.c.since_revision, job_table.c.revision)
         with self._db.read() as conn:
-            lowest = conn.execute(select(func.min(job_table.c.revision)).where(chosen)).scalar_one()
+            lowest = conn.execute(select(func.min(back_to)).where(chosen)).scalar_one()
         return None if lowest is None else int(lowest)
 
     def end(

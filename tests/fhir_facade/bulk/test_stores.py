@@ -277,6 +277,8 @@ def test_what_retention_must_keep(database: Database) -> None:
     assert store.oldest_revision("acme") == 8
     store.end(a_job(1).id, UNFINISHED, JobState.CANCELLED, now_us=1)
     assert store.oldest_revision("acme") == 9
+    store.add(replace(a_job(5), since_revision=3), 9)
+    assert store.oldest_revision("acme") == 3
 
 
 @pytest.mark.parametrize("ended", [JobState.CANCELLED, JobState.EXPIRED])
