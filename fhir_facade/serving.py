@@ -98,7 +98,7 @@ def gunicorn_settings() -> dict[str, Any]:
         "bind": settings.bind,
         "workers": settings.web_workers,
         "threads": settings.web_threads,
-        "worker_class": "gthread",
+        "worker_class": "fhir_facade.web_worker.WebWorker",
         "graceful_timeout": settings.drain_seconds,
         "timeout": 120,
         "keepalive": 75,

@@ -1,0 +1,89 @@
+"""gunicorn's web worker, with answers of our own to requests that never become one.
+
+gunicorn answers those in HTML and logs what was sent: request lines carry query values, and those
+are patients' names and dates.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import traceback
+from typing import Any
+
+from gunicorn import util
+from gunicorn.http import errors as malformed
+from gunicorn.workers.gthread import ThreadWorker
+
+from fhir_facade.fhir import json
+from fhir_facade.fhir.outcome import outcome
+from fhir_facade.telemetry import log, new_correlation_id
+
+_REASONS = {
+    400: "Bad Request",
+    414: "URI Too Long",
+    417: "Expectation Failed",
+    431: "Request Header Fields Too Large",
+    500: "Internal Server Error",
+    501: "Not Implemented",
+}
+
+
+class WebWorker(ThreadWorker):  # type: ignore[misc]
+    """`gthread`, but for what it says and logs about requests it cannot read."""
+
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
+        """Answer with an OperationOutcome and close; log the kind of the error, never its text."""
+        status, code, text, advice = _judge(exc)
+        correlation_id = new_correlation_id()
+        fields = {"error": type(exc).__name__, "correlation_id": correlation_id}
+        if status == 500:
+            log("serving").error("request.failed", place=_place(exc), **fields)
+        else:
+            log("serving").warning("request.malformed", status=status, **fields)
+        body = json.dumps(outcome("error", code, text, advice, (), correlation_id))
+        try:
+            util.write_nonblock(client, _answer(status, correlation_id, body))
+        except OSError:
+            log("serving").debug("request.answer_lost", **fields)
+
+
+def _judge(error: Exception) -> tuple[int, str, str, str]:
+    """Status, FHIR issue code, sentence and advice."""
+    match error:
+        case malformed.LimitRequestLine():
+            advice = "Search by POST [base]/Type/_search, with the parameters in the body."
+            return 414, "too-long", "The URL is too long.", advice
+        case malformed.LimitRequestHeaders():
+            return 431, "too-long", "The request's headers are too long.", "Send fewer or shorter."
+        case malformed.ExpectationFailed():
+            return 417, "not-supported", "The expectation is not supported.", "Leave Expect out."
+        case malformed.UnsupportedTransferCoding():
+            return 501, "not-supported", "The transfer coding is not supported.", "Use chunked."
+        case malformed.InvalidResponseHeader() | malformed.InvalidResponseHeaderName():
+            pass  # ours, not the client's
+        case malformed.ParseException():
+            advice = "Percent-encode the URL, and send HTTP/1.1 headers (RFC 9112)."
+            return 400, "structure", "The request is not well formed HTTP.", advice
+    advice = "Try again; if it stays, tell the operator the correlation id."
+    return 500, "exception", "The server could not answer this request.", advice
+
+
+def _answer(status: int, correlation_id: str, body: bytes) -> bytes:
+    lines = [
+        f"HTTP/1.1 {status} {_REASONS[status]}",
+        "Content-Type: application/fhir+json",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+        "Cache-Control: private, no-store",
+        "Access-Control-Allow-Origin: *",
+        "Access-Control-Expose-Headers: X-Correlation-Id",
+        "X-Content-Type-Options: nosniff",
+        f"X-Correlation-Id: {correlation_id}",
+    ]
+    return "\r\n".join([*lines, "", ""]).encode("ascii") + body
+
+
+def _place(error: Exception) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
