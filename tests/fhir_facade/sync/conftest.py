@@ -14,7 +14,7 @@ from tests.support.syncing import content, fast_client, fresh_mirror, job_for
 
 __all__ = ["database_url"]
 
-WORLD = ("--appointments", "120", "--patients", "40", "--patient-ids", "demo")
+WORLD = ("--appointments", "70", "--patients", "25", "--patient-ids", "demo")
 
 
 @pytest.fixture(scope="session")

