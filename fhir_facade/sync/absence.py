@@ -56,7 +56,7 @@ def _candidates(run: Run, lists: Lists) -> list[str] | None:
 def _ask(run: Run, view: str, keys: list[str]) -> None:
     """Read appointments by id; a 404 counts on the record of `view`, and the second one removes."""
     done = 0
-    for chunk in run.fetch_all("appointments by id", keys, run.client.appointment):
+    for chunk in run.fetch_all("appointments by id", OPERATIONAL, keys, run.client.appointment):
         gone = [fetched.key for fetched in chunk if fetched.outcome == "missing"]
         for fetched in chunk:
             if isinstance(fetched.value, Pulled):

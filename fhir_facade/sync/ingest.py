@@ -15,8 +15,31 @@ from fhir_facade.sync.report import Report
 from fhir_facade.sync.sweep import Sweep
 from fhir_facade.upstream.pulled import MalformedRow, Page, Pulled, canonical_bytes, key_text
 from fhir_facade.upstream.qubs_rows import ArrayRecord
-from fhir_facade.upstream.qubs_words import OPERATIONAL
+from fhir_facade.upstream.qubs_words import (
+    COMMENTS,
+    EXAM_CODES,
+    OPERATIONAL,
+    PATIENTS,
+    SITE_SETTINGS,
+    SITES,
+    STAFF_SKILLS,
+    TELE_REPORTING,
+)
 
+_MOST_HELD = 100_000
+_ROW_VIEWS = frozenset(
+    {
+        OPERATIONAL,
+        TELE_REPORTING,
+        COMMENTS,
+        PATIENTS,
+        SITES,
+        SITE_SETTINGS,
+        EXAM_CODES,
+        STAFF_SKILLS,
+    }
+)
+"""Views as kinds of quarantine entries: rows and records that could not be stored."""
 _BILLING_MEMBERS = frozenset({"billingStatus", "billingType"})
 
 
@@ -34,7 +57,7 @@ class Ingest:
         """Records taken, by view."""
         self._held = {
             (entry.kind, entry.key)
-            for entry in stores.quarantine.list(job.tenant, job.source, limit=100_000)
+            for entry in stores.quarantine.list(job.tenant, job.source, limit=_MOST_HELD)
         }
 
     def page(self, page: Page) -> None:
@@ -98,3 +121,15 @@ class Ingest:
             self._stores.quarantine.release(*where, [Subject(*key) for key in healed])
             self._held -= healed
         self._records = []
+
+    def forget_rows(self, before_us: int) -> None:
+        """Forget malformed rows not met since: a complete sweep has found them well or gone."""
+        where = (self._job.tenant, self._job.source)
+        held = self._stores.quarantine.list(*where, limit=_MOST_HELD)
+        old = [
+            Subject(entry.kind, entry.key)
+            for entry in held
+            if entry.kind in _ROW_VIEWS and entry.last_us < before_us
+        ]
+        self._stores.quarantine.release(*where, old)
+        self._held.difference_update(tuple(subject) for subject in old)

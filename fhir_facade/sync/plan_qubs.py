@@ -105,6 +105,7 @@ class QubsPlan:
         settle_patients(run)
         if listed_completely(run) and lists.sites is not None:
             settle_absence(run, lists)
+            run.ingest.forget_rows(run.sweep.started_us)
         elif not self._all_settled():
             return False
         run.report.sweep_complete = True

@@ -24,6 +24,7 @@ from fhir_facade.sync.sweep import Sweep
 from fhir_facade.upstream.errors import (
     AccessDenied,
     BudgetSpent,
+    Malformed,
     NarrowerQueryNeeded,
     NotFoundUpstream,
     RateLimited,
@@ -32,10 +33,12 @@ from fhir_facade.upstream.errors import (
     Unavailable,
     UpstreamError,
 )
+from fhir_facade.upstream.pulled import MalformedRow
 from fhir_facade.upstream.qubs import QubsClient
 
 T = TypeVar("T")
 Outcome = Literal["done", "denied", "missing", "failed"]
+_MALFORMED = "the answer is not such a record"
 _FAILURES_IN_A_ROW = 6
 _ENDS_THE_RUN = (BudgetSpent, Stopped, Unauthorized)
 
@@ -122,9 +125,11 @@ class Run:
         return "failed"
 
     def fetch_all(
-        self, label: str, keys: Iterable[str], fetch: Callable[[str], T]
+        self, label: str, view: str, keys: Iterable[str], fetch: Callable[[str], T]
     ) -> Iterator[list[Fetched[T]]]:
         """Make one call a key, several at once; results in order, a chunk at a time.
+
+        An answer that is no record of `view` is quarantined under its key.
 
         When the run has to end in the middle of a chunk, what came before is yielded first.
         """
@@ -138,14 +143,17 @@ class Run:
             ending: Exception | None = None
             for key, result in zip(chunk, results, strict=True):
                 try:
-                    found.append(self._judged(label, key, result))
+                    found.append(self._judged(label, view, key, result))
                 except (*_ENDS_THE_RUN, UpstreamDown) as error:
                     ending = ending or error
             yield found
             if ending is not None:
                 raise ending
 
-    def _judged(self, label: str, key: str, result: T | UpstreamError) -> Fetched[T]:
+    def _judged(self, label: str, view: str, key: str, result: T | UpstreamError) -> Fetched[T]:
+        if isinstance(result, Malformed):
+            correlation = result.correlation_id or ""
+            self.ingest.malformed((MalformedRow(view, key, _MALFORMED, correlation),))
         if isinstance(result, UpstreamError):
             return Fetched(key, self.taken(label, result))
         self.failures = 0

@@ -20,14 +20,14 @@ _AGAIN = "again:"
 
 def pull_comments(run: Run, keys: Iterable[str], *, unit: str | None = None) -> None:
     """Pull the comments of these appointments. `unit` is where the sweep notes how far it is."""
-    for chunk in run.fetch_all("comments", keys, run.client.comments):
+    for chunk in run.fetch_all("comments", COMMENTS, keys, run.client.comments):
         _store_comments(run, chunk)
         _note(run, unit, chunk)
 
 
 def pull_patients(run: Run, keys: Iterable[str], *, unit: str | None = None) -> None:
     """Pull these patients, and note those that QUBS does not know (see `patients.py`)."""
-    for chunk in run.fetch_all("patients", keys, run.client.patient):
+    for chunk in run.fetch_all("patients", PATIENTS, keys, run.client.patient):
         for fetched in chunk:
             if fetched.value is not None:
                 run.ingest.record(fetched.value)

@@ -31,6 +31,7 @@ class Sweep:
         self.full = bool(found.get("full", False))
         self.units: dict[str, str] = dict(found.get("units", {}))
         self.first_day = date.fromisoformat(found.get("day", today.isoformat()))
+        self.started_us = int(found.get("started_us", clock.now_us()))
         self.never_completed = state.get(tenant, source, LAST_COMPLETE) is None
 
     def begin_full(self, today: date) -> None:
@@ -77,6 +78,7 @@ class Sweep:
             "full": self.full,
             "units": self.units,
             "day": self.first_day.isoformat(),
+            "started_us": self.started_us,
         }
         self._state.set(*self._where, _NAME, value)
 
@@ -85,3 +87,4 @@ class Sweep:
         self.full = False
         self.units = {}
         self.first_day = today
+        self.started_us = clock.now_us()

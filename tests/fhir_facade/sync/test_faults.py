@@ -135,11 +135,23 @@ def test_malformed_rows_are_quarantined_and_the_rest_goes_on(
     emu.control.clear_faults()
     run(stores, job, client)
     assert content(stores) == undisturbed
-    assert not [
-        entry
-        for entry in stores.quarantine.list(job.tenant, job.source)
-        if not entry.key.startswith("row:")
-    ]
+    assert stores.quarantine.list(job.tenant, job.source) == []
+
+
+def test_an_answer_that_is_no_record_is_quarantined_under_its_key(
+    undisturbed: Content, stores: Stores, job: QubsJob, client: QubsClient, emu: Running
+) -> None:
+    run(stores, job, client)
+    for operation in ("integrations_getpatient_summary", "integrations_listappointmentcomments"):
+        emu.control.add_fault("html_error", status=200, operation=operation, count=1)
+    report = run(stores, job, client)
+    assert report.ok
+    held = stores.quarantine.list(job.tenant, job.source)
+    assert not held or {entry.kind for entry in held} <= {"patients", "comments"}
+    assert report.quarantined == 2
+    assert content(stores) == undisturbed
+    run(stores, job, client)
+    assert stores.quarantine.list(job.tenant, job.source) == []
 
 
 def test_a_record_that_turns_malformed_keeps_what_was_served(
