@@ -95,7 +95,8 @@ def sync_loop(
             pause = float(job.settings.sync_interval_seconds)
             try:
                 report = sync_once(stores, job, client=client, stop=stop, progress=progress)
-                pause = max(pause, report.calls * 3600 / job.settings.calls_per_hour)
+                if not report.full:
+                    pause = max(pause, report.calls * 3600 / job.settings.calls_per_hour)
             except (SyncBusy, LeaseLost):
                 pause = max(1.0, job.options.lease_seconds / 2)
             except Exception as error:
