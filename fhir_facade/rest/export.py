@@ -5,6 +5,7 @@ Thin: what an export is, `fhir_facade.bulk` knows.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -27,6 +28,11 @@ from fhir_facade.rest.parts import RestParts
 from fhir_facade.rest.respond import FHIR_JSON, JSON, decorate, http_date, respond_json
 from fhir_facade.search.parse import read_pairs
 from fhir_facade.search.query import Pair
+
+_RANGE = re.compile(r"bytes *= *([0-9]+-[0-9]*|-[0-9]+)", re.ASCII)
+"""One range of bytes. Other units and lists of ranges are not served, and so ignored (RFC 9110
+section 14.2).
+"""
 
 
 class ExportViews:
@@ -91,6 +97,8 @@ class ExportViews:
         """`GET [base]/bulkfiles/{job}/{name}`: the finished file, by ranges if asked."""
         access = self._authorizer.access(tenant, "export-file")
         headers = request.headers
+        if not _RANGE.fullmatch(headers.get("Range", "").strip()):
+            request.environ.pop("HTTP_RANGE", None)
         found = served_file(
             self._parts.bulk,
             tenant,
