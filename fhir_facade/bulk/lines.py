@@ -13,8 +13,10 @@ from fhir_facade.fhir.outcome import outcome
 from fhir_facade.mirror.export import ExportSlice, SliceReader, export_deleted
 
 _DELETIONS_PER_BUNDLE = 100
-_PAGE_BYTES = 4 * 1024 * 1024
+_PAGE_BYTES = 2 * 1024 * 1024
 _SMALLEST_PAGE = 20
+_FIRST_PAGE = 100
+"""Rows before it is known how large they are."""
 
 
 class Page(NamedTuple):
@@ -43,7 +45,7 @@ def _resources(parts: BulkParts, claim: Claim) -> Iterator[Page]:
     with parts.db.read() as conn:
         reader = SliceReader(conn, slice_)
     after: str | None = None
-    limit = most
+    limit = min(most, _FIRST_PAGE)
     while True:
         with parts.db.read() as conn:
             rows = reader.page(conn, after, limit)

@@ -27,6 +27,7 @@ def run_worker(parts: BulkParts, stop: threading.Event, engine: Engine | None = 
 
     `engine` None is the embedded one.
     """
+    parts.db.unmap()
     chosen = engine or EmbeddedEngine(parts.db)
     cleaner = threading.Thread(target=_keep_clean, args=(parts, stop), name="bulk-cleaner")
     cleaner.start()

@@ -62,6 +62,13 @@ class Database:
             with connection.begin():
                 yield connection
 
+    def unmap(self) -> None:
+        """Read through the cache from now on instead of mapping the file, if there is one: for
+        a process that reads all of a database once and shall stay small in every figure."""
+        if self.dialect == "sqlite":
+            event.listen(self.engine, "connect", _map_nothing)
+            self.engine.dispose()
+
     def close(self) -> None:
         """Close idle connections; the database may be used again afterwards."""
         self.engine.dispose()
@@ -108,6 +115,10 @@ def _sqlite_engine(url: URL) -> Engine:
         raw.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _map_nothing(connection: Any, _record: object) -> None:
+    connection.execute("PRAGMA mmap_size = 0").close()
 
 
 def _postgres_engine(url: URL) -> Engine:
