@@ -2,9 +2,8 @@
 keeps alive.
 
 Exports and syncs run in processes of their own, never in a thread of a web worker. The master
-starts
-`fhir-facade worker` once it listens (`when_ready`) and again whenever it has died; leases make
-that safe on several hosts. The worker ends itself when its parent is gone.
+starts `fhir-facade worker` once it listens, and again whenever it has died; leases make that safe
+on several hosts. The worker ends itself when its parent is gone.
 """
 
 from __future__ import annotations
@@ -14,9 +13,10 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from typing import Any
 
-from fhir_facade import audit
+from fhir_facade import audit, telemetry
 from fhir_facade.errors import SettingsError
 from fhir_facade.settings import load
 from fhir_facade.telemetry import log
@@ -25,45 +25,78 @@ RESTART_SECONDS = 1.0
 
 
 class WorkerKeeper:
-    """Starts the worker command and starts it again when it ends, until stopped."""
+    """Starts the worker command, and starts it again when it ends, until stopped.
+
+    `look` must be called every second or so by the thread that forks web workers: one forked while
+    another thread starts a process would inherit its pipes and block it.
+    """
 
     def __init__(self, command: list[str]) -> None:
         self._command = command
-        self._stopping = threading.Event()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._thread = threading.Thread(target=self._keep, name="worker-keeper", daemon=True)
         self._owner = os.getpid()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started = -RESTART_SECONDS
+        self._stopping = False
 
-    def start(self) -> None:
-        """Start keeping; returns at once."""
-        self._thread.start()
+    def look(self) -> None:
+        """Start the worker when it does not run, but once in RESTART_SECONDS at most."""
+        if self._stopping or os.getpid() != self._owner:
+            return
+        # gunicorn's master reaps every child; poll() then sees ECHILD and reports an end.
+        if self._process is not None and self._process.poll() is None:
+            return
+        if time.monotonic() - self._started < RESTART_SECONDS:
+            return
+        if self._process is not None:
+            log("serving").warning("worker.ended")
+        self._process = subprocess.Popen(self._command)  # noqa: S603  our own command
+        self._started = time.monotonic()
+
+    def restart(self) -> None:
+        """End the worker, so that the next look starts one that reads the settings anew."""
+        self._terminate()
+
+    def begin_stop(self) -> None:
+        """Tell the worker to end and start none any more; returns at once."""
+        self._stopping = True
+        self._terminate()
 
     def stop(self, timeout: float) -> None:
-        """End the worker: SIGTERM, and SIGKILL after `timeout` seconds. Does nothing in a forked
-        child.
-        """
-        if os.getpid() != self._owner:
+        """As `begin_stop`, and wait: SIGKILL after `timeout` seconds."""
+        self.begin_stop()
+        if self._process is None or os.getpid() != self._owner:
             return
-        self._stopping.set()
-        process = self._process
-        if process is not None and process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(timeout)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        self._thread.join(timeout=RESTART_SECONDS + 1)
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
-    def _keep(self) -> None:
-        while not self._stopping.is_set():
-            self._process = subprocess.Popen(self._command)  # noqa: S603  our own command
-            # gunicorn's master reaps every child; poll() then sees ECHILD and reports an end.
-            while not self._stopping.is_set() and self._process.poll() is None:
-                self._stopping.wait(RESTART_SECONDS)
-            if not self._stopping.is_set():
-                log("serving").warning("worker.ended", restart_seconds=RESTART_SECONDS)
-                self._stopping.wait(RESTART_SECONDS)
+    def _terminate(self) -> None:
+        mine = os.getpid() == self._owner
+        if mine and self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+
+
+def keep_worker(server: Any, keeper: WorkerKeeper) -> None:
+    """Have gunicorn's master look after the worker.
+
+    There is no hook for every turn of its loop nor for the start of a shutdown, so two of its
+    methods are wrapped: exports and web requests then drain at the same time.
+    """
+    manage_workers, stop = server.manage_workers, server.stop
+
+    def manage_and_look() -> None:
+        manage_workers()
+        keeper.look()
+
+    def stop_both(graceful: bool = True) -> None:
+        keeper.begin_stop()
+        stop(graceful)
+
+    server.manage_workers = manage_and_look
+    server.stop = stop_both
+    server.worker_keeper = keeper
 
 
 def worker_command() -> list[str]:
@@ -77,19 +110,18 @@ def gunicorn_settings() -> dict[str, Any]:
         settings = load()
     except SettingsError as error:
         sys.exit(error.text)
-    keepers: list[WorkerKeeper] = []
+    telemetry.configure(settings.log_level)
 
-    def when_ready(_server: object) -> None:
-        keeper = WorkerKeeper(worker_command())
-        keepers.append(keeper)
-        keeper.start()
+    def when_ready(server: Any) -> None:
+        keep_worker(server, WorkerKeeper(worker_command()))
 
-    def on_exit(_server: object) -> None:
-        for keeper in keepers:
+    def on_reload(server: Any) -> None:
+        server.worker_keeper.restart()
+
+    def on_exit(server: Any) -> None:
+        keeper: WorkerKeeper | None = getattr(server, "worker_keeper", None)
+        if keeper is not None:
             keeper.stop(settings.drain_seconds)
-
-    def post_fork(_server: object, _worker: object) -> None:
-        keepers.clear()
 
     def worker_exit(_server: object, _worker: object) -> None:
         audit.close_all()
@@ -110,8 +142,8 @@ def gunicorn_settings() -> dict[str, Any]:
         "forwarded_allow_ips": "",
         "secure_scheme_headers": {},
         "when_ready": when_ready,
+        "on_reload": on_reload,
         "on_exit": on_exit,
-        "post_fork": post_fork,
         "worker_exit": worker_exit,
     }
 

@@ -75,7 +75,8 @@ def run(*, port: int, state: str, scale: float = 1.0, clients: str | None = None
     console = Console()
     paths = DemoPaths(Path(state).resolve())
     paths.root.mkdir(parents=True, exist_ok=True)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT is ignored in a background job
+        signal.signal(number, _interrupt)
     children: list[Child] = []
     try:
         with _only_one(paths):
@@ -87,6 +88,8 @@ def run(*, port: int, state: str, scale: float = 1.0, clients: str | None = None
         console.print(f"The demo stopped: {error}", style="bold red", highlight=False)
         return 1
     finally:
+        for number in (signal.SIGINT, signal.SIGTERM):  # impatience must not leave one behind
+            signal.signal(number, signal.SIG_IGN)
         for child in reversed(children):
             child.stop()
     return 1
