@@ -98,14 +98,15 @@ class AuditLog:
     def _run(self) -> None:
         rows = self._queue
         stopping = False
-        while not stopping:
+        # Rows that a request still added behind the end mark are written, too.
+        while not stopping or not rows.empty():
             items = [rows.get()]
             # Asleep, not waiting for the next row: waking with each would slow the requests.
             if rows.qsize() < BATCH_ROWS:
                 self._closing.wait(FLUSH_SECONDS)
             while len(items) < BATCH_ROWS and not rows.empty():
                 items.append(rows.get())
-            stopping = items[-1] is None
+            stopping = stopping or None in items
             batch = [_values(*item) for item in items if item is not None]
             if batch:
                 self._write(batch)
