@@ -7,12 +7,11 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from fhir_facade.mirror import plan
 from fhir_facade.mirror.criteria_sql import Scope, from_revisions
 from fhir_facade.mirror.fetch import fetch
 from fhir_facade.mirror.plan import Query
 from fhir_facade.mirror.reach_sql import READING, ReachScope, in_group, reached
-from fhir_facade.mirror.sql import ALWAYS, Condition, Sql, either, join, one_of
+from fhir_facade.mirror.sql import ALWAYS, Condition, Sql, either, one_of
 from fhir_facade.mirror.versions import Row
 from fhir_facade.policy import Reach, ReachClass
 
@@ -46,7 +45,7 @@ def export_rows(
 ) -> list[Row]:
     """The next rows of the slice after an id, by id, without tombstones."""
     conditions = _row_conditions(conn, slice_)
-    return plan.rows(conn, _query(slice_, conditions, after_id, "v.deleted = false"), limit)
+    return _query(slice_, conditions, after_id, "v.deleted = false").page(conn, limit)
 
 
 class SliceReader:
@@ -79,7 +78,7 @@ def export_deleted(
     within = ReachScope(_scope(conn, slice_), slice_.reach, since)
     conditions = _conditions(within, slice_)
     conditions.append(from_revisions(Sql("@ > ?", (since,)), within.scope))
-    return plan.keys(conn, _query(slice_, conditions, after_id, "v.deleted = true"), limit)
+    return _query(slice_, conditions, after_id, "v.deleted = true").keys(conn, limit)
 
 
 def _scope(conn: Connection, slice_: ExportSlice) -> Scope:
@@ -127,11 +126,10 @@ def _query(
     slice_: ExportSlice, conditions: list[Condition], after_id: str | None, deleted: str
 ) -> Query:
     bounds = [Sql(deleted)]
-    if after_id is not None:
-        bounds.append(Sql("v.id > ?", (after_id,)))
-    elif slice_.id_from is not None:
+    if slice_.id_from is not None and after_id is None:
         bounds.append(Sql("v.id >= ?", (slice_.id_from,)))
     if slice_.id_to is not None:
         bounds.append(Sql("v.id < ?", (slice_.id_to,)))
-    extra = join(" AND ", bounds)
-    return Query(slice_.tenant, slice_.type, slice_.revision, tuple(conditions), extra)
+    return Query(
+        slice_.tenant, slice_.type, slice_.revision, tuple(conditions), tuple(bounds), after_id
+    )

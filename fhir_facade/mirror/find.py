@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from fhir_facade import clock
-from fhir_facade.mirror import plan
 from fhir_facade.mirror.criteria import Criterion, DateCriterion
 from fhir_facade.mirror.criteria_sql import Scope, condition, indexed, reference_to
 from fhir_facade.mirror.export import ExportSlice, export_deleted, export_rows
 from fhir_facade.mirror.memberships import memberships
 from fhir_facade.mirror.plan import Query
 from fhir_facade.mirror.reach_sql import READING, ReachScope, reached
-from fhir_facade.mirror.sql import Condition, Sql, any_of, join, one_of, run
+from fhir_facade.mirror.sql import Condition, Sql, any_of, one_of, run
 from fhir_facade.mirror.versions import Row, current_revision, instant_of
 from fhir_facade.policy import GroupMembers, Letter, Reach, RowFacts, admits, admits_every_row
 
@@ -52,17 +51,14 @@ class FindRequest:
 
 def find(conn: Connection, request: FindRequest) -> list[Row]:
     """The matches that the principal may search, by id, without tombstones."""
-    query = _query(conn, request)
-    if request.after is not None:
-        after = Sql("v.id > ?", (request.after[0],))
-        query = query._replace(extra=join(" AND ", (query.extra, after)))
-    return plan.rows(conn, query, request.limit)
+    after = None if request.after is None else request.after[0]
+    return _query(conn, request)._replace(after=after).page(conn, request.limit)
 
 
 def count(conn: Connection, request: FindRequest, at_most: int | None = None) -> int:
     """How many matches there are in all, whatever `after` and `limit` say; counting stops at
     `at_most`."""
-    return plan.count(conn, _query(conn, request), at_most)
+    return _query(conn, request).total(conn, at_most)
 
 
 def included(
@@ -92,7 +88,7 @@ def included(
         if ids and len(rows) < limit:
             wanted = Condition(one_of("v.id", ids, conn.dialect.name))
             query = _within_reach(conn, tenant, target, reach, revision, wanted)
-            rows.extend(plan.rows(conn, query, limit - len(rows)))
+            rows.extend(query.page(conn, limit - len(rows)))
     return rows
 
 
@@ -115,7 +111,7 @@ def reverse_included(
         wanted = any_of([reference_to(target.type, target.id) for target in chunk])
         referring = indexed("index_reference", param, wanted, scope)
         query = _within_reach(conn, tenant, resource_type, reach, revision, referring)
-        rows.update({row.pk: row for row in plan.rows(conn, query, limit)})
+        rows.update({row.pk: row for row in query.page(conn, limit)})
     return sorted(rows.values(), key=lambda row: row.id)[:limit]
 
 

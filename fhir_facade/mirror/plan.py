@@ -15,25 +15,86 @@ from sqlalchemy import Connection
 from fhir_facade.mirror.sql import ALWAYS, Condition, Sql, join, run, unindexed
 from fhir_facade.mirror.versions import ROW_NAMES, Row
 
-FEW_ROWS = 1_000
-"""Up to so many listed rows are visited one by one and sorted; more are met along the ids."""
+FEW_ROWS = 4_000
+"""Up to so many listed rows are visited one by one and sorted; more are met along the ids, soon
+enough to fill a page of a type with a million rows."""
+_RARER_TOGETHER = 5
+"""Rows that must pass several conditions are met less often, so so many times more are visited."""
 _ENOUGH = 20
+"""A list as short as this needs no comparing with others."""
+_FIRST_STEPS = 2_000
+"""Rows along the ids that are tried before a longer list is visited."""
 
 
 class Query(NamedTuple):
-    """Rows of a type that are valid at a revision and pass all conditions. `extra` is further
-    conditions on `v`, of its own columns."""
+    """Rows of a type that are valid at a revision and pass all conditions. `bounds` are further
+    conditions on `v`, of its own columns; `after` is the id that the rows come after."""
 
     tenant: str
     type: str
     revision: int
     conditions: tuple[Condition, ...]
-    extra: Sql = Sql("v.deleted = false")
+    bounds: tuple[Sql, ...] = (Sql("v.deleted = false"),)
+    after: str | None = None
 
     def matches(self, conn: Connection) -> Sql:
-        """`FROM … WHERE …`, with `v` as the version."""
-        conditions = [condition for condition in self.conditions if condition != ALWAYS]
-        driver = _driver(conn, conditions)
+        """`FROM … WHERE …`, with `v` as the version, for a query that is run page after page."""
+        return self._by(conn, _shortest(conn, self._restricting(), FEW_ROWS))
+
+    def total(self, conn: Connection, at_most: int | None) -> int:
+        """How many rows there are; counting stops at `at_most`."""
+        few = _shortest(conn, self._restricting(), FEW_ROWS)
+        matches = self._by(conn, few or self._longer_list(conn))
+        counting = Sql(f"SELECT count(*) {matches.text}", matches.values)
+        if at_most is not None:
+            some = f"SELECT 1 AS one {matches.text} LIMIT ?"
+            counting = Sql(f"SELECT count(*) FROM ({some}) s", (*matches.values, at_most))  # noqa: S608
+        counted: int = run(conn, counting)[0][0]
+        return counted
+
+    def page(self, conn: Connection, limit: int) -> list[Row]:
+        """The first rows by id."""
+        few = _shortest(conn, self._restricting(), FEW_ROWS)
+        if few is None and len(self._restricting()) > 1:
+            page = self._near_page(conn, limit)
+            if page is not None:
+                return page
+            few = self._longer_list(conn)
+        return _rows(conn, self._by(conn, few), limit)
+
+    def keys(self, conn: Connection, limit: int) -> list[tuple[str, str]]:
+        """(type, id) of the first rows by id."""
+        matches = self.matches(conn)
+        text = f"SELECT v.type, v.id {matches.text} ORDER BY v.id LIMIT ?"
+        return [(row[0], row[1]) for row in run(conn, Sql(text, (*matches.values, limit)))]
+
+    def _restricting(self) -> tuple[Condition, ...]:
+        return tuple(condition for condition in self.conditions if condition != ALWAYS)
+
+    def _longer_list(self, conn: Connection) -> Condition | None:
+        restricting = self._restricting()
+        if len(restricting) < 2:
+            return None
+        return _shortest(conn, restricting, FEW_ROWS * _RARER_TOGETHER)
+
+    def _near_page(self, conn: Connection, limit: int) -> list[Row] | None:
+        """The page, if the first steps along the ids fill it."""
+        if conn.dialect.name != "sqlite":
+            return None
+        start = "" if self.after is None else self.after
+        text = (
+            "SELECT id FROM resource_version WHERE tenant = ? AND type = ? AND id > ?"
+            " AND to_revision > ? ORDER BY id LIMIT 1 OFFSET ?"
+        )
+        values = (self.tenant, self.type, start, self.revision, _FIRST_STEPS)
+        last = run(conn, Sql(text, values))
+        if not last:
+            return None
+        near = Sql("v.id <= ?", (last[0][0],))
+        rows = _rows(conn, self._replace(bounds=(*self.bounds, near))._by(conn, None), limit)
+        return rows if len(rows) == limit else None
+
+    def _by(self, conn: Connection, driver: Condition | None) -> Sql:
         source = Sql("FROM resource_version v")
         if driver is not None and driver.rows is not None:
             source = Sql(
@@ -41,50 +102,30 @@ class Query(NamedTuple):
                 " CROSS JOIN resource_version v ON v.pk = d.version_pk",
                 driver.rows.values,
             )
-        tests = [c.test for c in conditions if c is not driver or not c.exact]
         valid = Sql(
             "v.tenant = ? AND v.type = ? AND v.to_revision > ?"
             f" AND {unindexed('v.from_revision', conn)} <= ?",
             (self.tenant, self.type, self.revision, self.revision),
         )
-        where = join(" AND ", (valid, self.extra, *tests))
+        after = () if self.after is None else (Sql("v.id > ?", (self.after,)),)
+        tests = [c.test for c in self._restricting() if c is not driver or not c.exact]
+        where = join(" AND ", (valid, *after, *self.bounds, *tests))
         return Sql(f"{source.text} WHERE {where.text}", (*source.values, *where.values))
 
 
-def rows(conn: Connection, query: Query, limit: int) -> list[Row]:
-    """The first rows by id."""
-    matches = query.matches(conn)
+def _rows(conn: Connection, matches: Sql, limit: int) -> list[Row]:
     # The page is cut on keys alone; only its own bodies are read.
     page = f"SELECT v.pk {matches.text} ORDER BY v.id LIMIT ?"
     text = f"SELECT {ROW_NAMES} FROM resource_version WHERE pk IN ({page}) ORDER BY id"  # noqa: S608
     return [Row._make(row) for row in run(conn, Sql(text, (*matches.values, limit)))]
 
 
-def keys(conn: Connection, query: Query, limit: int) -> list[tuple[str, str]]:
-    """(type, id) of the first rows by id."""
-    matches = query.matches(conn)
-    text = f"SELECT v.type, v.id {matches.text} ORDER BY v.id LIMIT ?"
-    return [(row[0], row[1]) for row in run(conn, Sql(text, (*matches.values, limit)))]
-
-
-def count(conn: Connection, query: Query, at_most: int | None) -> int:
-    """How many rows there are; counting stops at `at_most`."""
-    matches = query.matches(conn)
-    if at_most is None:
-        total = Sql(f"SELECT count(*) {matches.text}", matches.values)
-    else:
-        some = f"SELECT 1 AS one {matches.text} LIMIT ?"
-        total = Sql(f"SELECT count(*) FROM ({some}) s", (*matches.values, at_most))  # noqa: S608
-    counted: int = run(conn, total)[0][0]
-    return counted
-
-
-def _driver(conn: Connection, conditions: Sequence[Condition]) -> Condition | None:
-    """The condition that lists the fewest rows, if those are few."""
+def _shortest(conn: Connection, conditions: Sequence[Condition], most: int) -> Condition | None:
+    """The condition that lists the fewest rows, if those are at most so many."""
     if conn.dialect.name != "sqlite":
         return None
     best: Condition | None = None
-    fewest = FEW_ROWS + 1
+    fewest = most + 1
     for condition in conditions:
         if condition.rows is None:
             continue

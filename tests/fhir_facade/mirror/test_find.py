@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fhir_facade.fhir.dates import parse_interval
-from fhir_facade.mirror import find, versions
+from fhir_facade.mirror import find, plan, versions
 from fhir_facade.mirror.criteria import (
     Criterion,
     DateCriterion,
@@ -352,12 +353,34 @@ def person(number: int, facts: tuple[Sequence[str], str | None, str | None, str 
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(crowd=people, asking=st.lists(questions, min_size=1, max_size=3))
+@given(
+    crowd=people,
+    asking=st.lists(questions, min_size=1, max_size=3),
+    few=st.sampled_from((0, 1, 4000)),
+    steps=st.sampled_from((0, 1, 3, 2000)),
+)
 def test_the_index_finds_what_reading_every_resource_finds(
-    database: Database, crowd: list[Any], asking: list[tuple[str, Any, Any]]
+    database: Database,
+    crowd: list[Any],
+    asking: list[tuple[str, Any, Any]],
+    few: int,
+    steps: int,
 ) -> None:
     tenant = f"t{next(tenants)}"
     resources = [person(number, facts) for number, facts in enumerate(crowd)]
     publish(database, *resources, tenant=tenant)
     expected = sorted(r["id"] for r in resources if all(holds(q, r) for q in asking))
-    assert search(database, "Patient", *(asked(q) for q in asking), tenant=tenant) == expected
+    criteria = [asked(q) for q in asking]
+    with patch.object(plan, "FEW_ROWS", few), patch.object(plan, "_FIRST_STEPS", steps):
+        assert search(database, "Patient", *criteria, tenant=tenant) == expected
+        paged: list[str] = []
+        while page := search(
+            database,
+            "Patient",
+            *criteria,
+            tenant=tenant,
+            after=paged[-1] if paged else None,
+            limit=2,
+        ):
+            paged += page
+        assert paged == expected
