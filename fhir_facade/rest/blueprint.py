@@ -60,7 +60,6 @@ def create_blueprint(parts: RestParts) -> Blueprint:
     route("/bulkfiles/<job>/<name>", exports.file, "GET")
     route("/<resource_type>", searches.by_get, "GET")
     route("/<resource_type>/_search", searches.by_post, "POST")
-    route("/<resource_type>/_search", searches.refuse_get, "GET")
     route("/<resource_type>/<instance_id:resource_id>", reads.read, "GET")
     route("/<resource_type>/<resource_id>/_history", histories.instance, "GET")
     route("/<resource_type>/<resource_id>/_history/<version>", reads.vread, "GET")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Response, request
 
-from fhir_facade.errors import InvalidRequest, MethodNotAllowed, TooCostly, UnsupportedMediaType
+from fhir_facade.errors import InvalidRequest, TooCostly, UnsupportedMediaType
 from fhir_facade.fhir import json
 from fhir_facade.resources.definition import ResourceDefinition
 from fhir_facade.rest import conformance
@@ -52,14 +52,6 @@ class SearchViews:
         access = self._authorizer.access(tenant, "search-type")
         definition = served_type(access, resource_type, "s")
         return self._answer(access, definition, [*_query_pairs(), *_form_pairs()])
-
-    def refuse_get(self, tenant: str, resource_type: str) -> Response:
-        """`GET [base]/Type/_search`: without this route it would be a read of the id `_search`."""
-        self._authorizer.access(tenant, "search-type")
-        raise MethodNotAllowed(
-            f"{request.method} is not supported here: a search by GET has no '_search'.",
-            ("OPTIONS", "POST"),
-        )
 
     def _answer(
         self, access: Access, definition: ResourceDefinition, pairs: list[Pair]
