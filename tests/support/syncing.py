@@ -8,14 +8,18 @@ from typing import Any
 
 from sqlalchemy import select
 
-from fhir_facade.mirror import migrate
+from fhir_facade.fhir import json
+from fhir_facade.mirror import migrate, versions
 from fhir_facade.mirror.database import open_database
 from fhir_facade.mirror.tables import resource_version
 from fhir_facade.resources.registry import REGISTRY
 from fhir_facade.settings import QubsSource, TenantSettings
 from fhir_facade.sync.job import QubsJob, Stores, SyncOptions, open_stores, qubs_job
+from fhir_facade.sync.report import Report
+from fhir_facade.sync.runner import sync_once
 from fhir_facade.upstream.backoff import Retries
 from fhir_facade.upstream.qubs import QubsClient, open_qubs
+from fhir_facade.upstream.qubs_words import OPERATIONAL, TELE_REPORTING
 from fhir_facade.upstream.transport import Timeouts
 from tests.support.qubs import CLIENT_ID, CLIENT_SECRET
 
@@ -81,3 +85,34 @@ def content(stores: Stores, tenant: str = "acme") -> dict[tuple[str, str], str]:
             (kind, name): "deleted" if deleted else bytes(digest).hex()
             for kind, name, digest, deleted in conn.execute(query)
         }
+
+
+def run_full(stores: Stores, job: QubsJob, client: QubsClient) -> Report:
+    return sync_once(stores, job, full=True, client=client)
+
+
+def revision(stores: Stores) -> int:
+    with stores.database.read() as conn:
+        return versions.current_revision(conn, "acme")[0]
+
+
+def resource(stores: Stores, type_: str, key: str) -> dict[str, Any] | None:
+    with stores.database.read() as conn:
+        row = versions.read(conn, "acme", type_, f"qubs-{key}")
+    return None if row is None or row.body is None else json.loads(row.body)
+
+
+def patient_of(stores: Stores, key: str) -> str | None:
+    appointment = resource(stores, "Appointment", key)
+    assert appointment is not None
+    actors = [p.get("actor", {}).get("reference", "") for p in appointment["participant"]]
+    return next((a for a in actors if a.startswith("Patient/")), None)
+
+
+def ended_views(stores: Stores) -> list[str]:
+    rows = stores.records.unseen("acme", "qubs", TELE_REPORTING, 1 << 40)
+    return [row.key for row in rows if row.missing_sweeps]
+
+
+def keys_of(stores: Stores, view: str = OPERATIONAL) -> list[str]:
+    return sorted(stores.worklist.present("acme", "qubs", view))

@@ -9,6 +9,7 @@ from fhir_facade.sync.job import QubsJob, Stores
 from fhir_facade.sync.runner import sync_once
 from fhir_facade.upstream.qubs import QubsClient
 from tests.support.databases import database_url
+from tests.support.postgres import fresh_postgres_url
 from tests.support.qubs import Running, emulator_process
 from tests.support.syncing import content, fast_client, fresh_mirror, job_for
 
@@ -60,3 +61,11 @@ def undisturbed(
         assert report.ok
         assert report.sweep_complete
         return content(opened)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def both(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
+    """The stores on either database."""
+    sqlite = f"sqlite:///{tmp_path}/mirror.sqlite"
+    with fresh_mirror(sqlite if request.param == "sqlite" else fresh_postgres_url()) as opened:
+        yield opened

@@ -9,113 +9,40 @@ from typing import Any
 import pytest
 
 from fhir_facade.fhir import json
-from fhir_facade.mirror import versions
-from fhir_facade.mirror.records import PulledRecord
-from fhir_facade.resources.subject import Subject
 from fhir_facade.sync.job import QubsJob, Stores
-from fhir_facade.sync.report import Report
 from fhir_facade.sync.runner import remap, sync_once
 from fhir_facade.upstream.errors import CallFacts, NarrowerQueryNeeded
 from fhir_facade.upstream.pulled import Page
 from fhir_facade.upstream.qubs import QubsClient
-from fhir_facade.upstream.qubs_words import COMMENTS, OPERATIONAL, TELE_REPORTING
+from fhir_facade.upstream.qubs_words import OPERATIONAL, TELE_REPORTING
 from tests.support.qubs import Running
-from tests.support.syncing import content, fast_client, fresh_mirror, job_for
+from tests.support.syncing import (
+    content,
+    ended_views,
+    fast_client,
+    fresh_mirror,
+    job_for,
+    keys_of,
+    patient_of,
+    resource,
+    revision,
+    run_full,
+)
 
 Content = dict[tuple[str, str], str]
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def both(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
-    """The stores on either database."""
-    from tests.support.postgres import fresh_postgres_url
-
-    sqlite = f"sqlite:///{tmp_path}/mirror.sqlite"
-    with fresh_mirror(sqlite if request.param == "sqlite" else fresh_postgres_url()) as opened:
-        yield opened
-
-
-def run(stores: Stores, job: QubsJob, client: QubsClient) -> Report:
-    return sync_once(stores, job, full=True, client=client)
-
-
-def revision(stores: Stores) -> int:
-    with stores.database.read() as conn:
-        return versions.current_revision(conn, "acme")[0]
-
-
-def resource(stores: Stores, type_: str, key: str) -> dict[str, Any] | None:
-    with stores.database.read() as conn:
-        row = versions.read(conn, "acme", type_, f"qubs-{key}")
-    return None if row is None or row.body is None else json.loads(row.body)
-
-
-def patient_of(stores: Stores, key: str) -> str | None:
-    appointment = resource(stores, "Appointment", key)
-    assert appointment is not None
-    actors = [p.get("actor", {}).get("reference", "") for p in appointment["participant"]]
-    return next((a for a in actors if a.startswith("Patient/")), None)
-
-
-def ended_views(stores: Stores) -> list[str]:
-    rows = stores.records.unseen("acme", "qubs", TELE_REPORTING, 1 << 40)
-    return [row.key for row in rows if row.missing_sweeps]
-
-
-def keys_of(emu: Running, stores: Stores, view: str = OPERATIONAL) -> list[str]:
-    return sorted(stores.worklist.present("acme", "qubs", view))
 
 
 def test_a_run_without_changes_publishes_nothing(
     undisturbed: Content, both: Stores, job: QubsJob, client: QubsClient
 ) -> None:
-    first = run(both, job, client)
+    first = run_full(both, job, client)
     assert first.ok
     assert content(both) == undisturbed
     before = revision(both)
-    second = run(both, job, client)
+    second = run_full(both, job, client)
     assert second.changed == second.created == second.updated == second.deleted == 0
     assert second.unchanged > 0
     assert revision(both) == before
-
-
-def test_appointments_go_after_two_sweeps_and_come_back(
-    undisturbed: Content, both: Stores, job: QubsJob, client: QubsClient, emu: Running
-) -> None:
-    run(both, job, client)
-    gone = [k for k in keys_of(emu, both) if ("DiagnosticReport", f"qubs-{k}") in undisturbed][:2]
-    for key in gone:
-        emu.control.remove("appointment", "acme", key)
-    first = run(both, job, client)
-    assert (first.candidates, first.missing, first.removed) == (2, 2, 0)
-    assert content(both) == undisturbed
-    second = run(both, job, client)
-    assert (second.candidates, second.removed, second.deleted) == (2, 2, 4)
-    found = content(both)
-    for key in gone:
-        assert found["Appointment", f"qubs-{key}"] == "deleted"
-        assert found["DiagnosticReport", f"qubs-{key}"] == "deleted"
-        assert both.records.body("acme", "qubs", COMMENTS, key) is None
-    third = run(both, job, client)
-    assert third.candidates == 0
-    emu.control.reset()
-    run(both, job, client)
-    assert content(both) == undisturbed
-
-
-def test_an_appointment_known_from_the_worklist_alone_goes_after_two_sweeps(
-    undisturbed: Content, stores: Stores, job: QubsJob, client: QubsClient
-) -> None:
-    body = {"appointmentId": "A5", "domain": "acme", "status": "PENDING REPORTING"}
-    known = PulledRecord(TELE_REPORTING, "A5", json.dumps(body), (Subject("appointment", "A5"),))
-    stores.records.store("acme", "qubs", [known], pulled_us=1, sweep=1)
-    run(stores, job, client)
-    assert content(stores)["Appointment", "qubs-A5"] != "deleted"
-    run(stores, job, client)
-    found = content(stores)
-    assert found.pop(("Appointment", "qubs-A5")) == "deleted"
-    assert found.pop(("DiagnosticReport", "qubs-A5")) == "deleted"
-    assert found == undisturbed
 
 
 def test_a_client_of_one_site_sweeps_what_it_may(
@@ -123,7 +50,7 @@ def test_a_client_of_one_site_sweeps_what_it_may(
 ) -> None:
     job = job_for(emu.url, client_id="sandbox-site")
     with fast_client(job) as client:
-        report = run(stores, job, client)
+        report = run_full(stores, job, client)
     assert report.ok
     assert report.sweep_complete
     found = content(stores)
@@ -133,72 +60,13 @@ def test_a_client_of_one_site_sweeps_what_it_may(
     assert told.items() <= undisturbed.items()
 
 
-def test_a_sweep_that_misses_too_much_deletes_nothing(
-    undisturbed: Content, stores: Stores, job: QubsJob, client: QubsClient, emu: Running
-) -> None:
-    run(stores, job, client)
-    for key in keys_of(emu, stores)[:12]:
-        emu.control.remove("appointment", "acme", key)
-    for _ in range(3):
-        report = run(stores, job, client)
-        assert report.absence_stopped
-        assert report.removed == 0
-    assert content(stores) == undisturbed
-
-
-def test_by_id_answers_decide_over_absence(
-    undisturbed: Content, stores: Stores, job: QubsJob, client: QubsClient, emu: Running
-) -> None:
-    run(stores, job, client)
-    key = keys_of(emu, stores)[0]
-    emu.control.remove("appointment", "acme", key)
-    by_id = "integrations_getappointment_operational"
-    for status in (403, 500):
-        fault = emu.control.add_fault("status", status=status, operation=by_id)
-        for _ in range(2):
-            assert run(stores, job, client).removed == 0
-        emu.control.remove_fault(fault)
-    assert content(stores) == undisturbed
-
-
-def test_a_patient_goes_by_its_own_read_only_and_comes_back(
-    undisturbed: Content, both: Stores, job: QubsJob, client: QubsClient, emu: Running
-) -> None:
-    run(both, job, client)
-    linked = next(k for k in keys_of(emu, both) if patient_of(both, k))
-    patient = str(patient_of(both, linked)).removeprefix("Patient/qubs-")
-    emu.control.remove("patient", "acme", patient)
-    assert run(both, job, client).removed == 0
-    assert content(both) == undisturbed
-    assert run(both, job, client).removed == 1
-    assert content(both)["Patient", f"qubs-{patient}"] == "deleted"
-    assert patient_of(both, linked) is None
-    run(both, job, client)
-    assert content(both)["Patient", f"qubs-{patient}"] == "deleted"
-    emu.control.reset()
-    run(both, job, client)
-    assert content(both) == undisturbed
-
-
-def test_patients_do_not_go_when_many_are_missing(
-    undisturbed: Content, stores: Stores, job: QubsJob, client: QubsClient, emu: Running
-) -> None:
-    run(stores, job, client)
-    emu.control.add_fault("status", status=404, operation="integrations_getpatient_summary")
-    for _ in range(3):
-        report = run(stores, job, client)
-        assert report.absence_stopped
-        assert report.removed == 0
-    assert content(stores) == undisturbed
-
-
 def test_an_unlinked_appointment_is_linked_when_a_comment_names_the_patient(
     stores: Stores, job: QubsJob, client: QubsClient, emu: Running
 ) -> None:
-    first = run(stores, job, client)
+    first = run_full(stores, job, client)
     assert first.unlinked is not None
     assert first.unlinked > 0
-    key = next(k for k in keys_of(emu, stores) if patient_of(stores, k) is None)
+    key = next(k for k in keys_of(stores) if patient_of(stores, k) is None)
     emu.control.add(
         "comment",
         "acme",
@@ -207,7 +75,7 @@ def test_an_unlinked_appointment_is_linked_when_a_comment_names_the_patient(
         patientId="220001",
         commentText="see patient",
     )
-    second = run(stores, job, client)
+    second = run_full(stores, job, client)
     assert second.unlinked == first.unlinked - 1
     assert patient_of(stores, key) == "Patient/qubs-220001"
 
@@ -215,15 +83,15 @@ def test_an_unlinked_appointment_is_linked_when_a_comment_names_the_patient(
 def test_the_end_of_the_pending_view_keeps_appointment_and_link(
     stores: Stores, job: QubsJob, client: QubsClient, emu: Running
 ) -> None:
-    run(stores, job, client)
-    pending = keys_of(emu, stores, TELE_REPORTING)
+    run_full(stores, job, client)
+    pending = keys_of(stores, TELE_REPORTING)
     linked = {key: patient_of(stores, key) for key in pending}
     assert None not in linked.values()
     for key in pending:
         emu.control.change("appointment", "acme", key, status="FINALISED")
-    report = run(stores, job, client)
+    report = run_full(stores, job, client)
     assert report.pending_ended == len(pending)
-    run(stores, job, client)
+    run_full(stores, job, client)
     for key in pending:
         appointment = resource(stores, "Appointment", key)
         assert appointment is not None
@@ -234,28 +102,28 @@ def test_the_end_of_the_pending_view_keeps_appointment_and_link(
 def test_an_ended_pending_record_does_not_hold_an_old_link(
     stores: Stores, job: QubsJob, client: QubsClient, emu: Running
 ) -> None:
-    run(stores, job, client)
+    run_full(stores, job, client)
     key = next(
         k
-        for k in keys_of(emu, stores, TELE_REPORTING)
+        for k in keys_of(stores, TELE_REPORTING)
         if json.loads(stores.records.body("acme", "qubs", OPERATIONAL, k) or b"{}").get("patientId")
     )
     old = patient_of(stores, key)
     new = "220002" if old != "Patient/qubs-220002" else "220003"
     emu.control.change("appointment", "acme", key, status="FINALISED")
-    run(stores, job, client)
+    run_full(stores, job, client)
     assert patient_of(stores, key) == old
     emu.control.change("appointment", "acme", key, patientId=new)
-    run(stores, job, client)
+    run_full(stores, job, client)
     assert patient_of(stores, key) == f"Patient/qubs-{new}"
 
 
 def test_a_change_of_a_site_maps_its_appointments_again(
     stores: Stores, job: QubsJob, client: QubsClient, emu: Running
 ) -> None:
-    run(stores, job, client)
+    run_full(stores, job, client)
     emu.control.change("site", "acme", "Central Clinic", timeZone="Pacific/Auckland")
-    report = run(stores, job, client)
+    report = run_full(stores, job, client)
     assert report.changed == 1
     assert report.updated > 10
 
@@ -264,13 +132,13 @@ def test_a_change_of_a_site_maps_its_appointments_again(
 def test_after_any_edits_the_mirror_equals_a_new_one(
     tmp_path: Path, stores: Stores, job: QubsJob, client: QubsClient, emu: Running, seed: int
 ) -> None:
-    run(stores, job, client)
+    run_full(stores, job, client)
     emu.control.edit_at_random("acme", seed, 12)
     for _ in range(2):
-        run(stores, job, client)
+        run_full(stores, job, client)
     with fresh_mirror(f"sqlite:///{tmp_path}/new.sqlite") as new:
         for _ in range(2):
-            run(new, job, client)
+            run_full(new, job, client)
         expected = {k: v for k, v in content(new).items() if v != "deleted"}
     found = {k: v for k, v in content(stores).items() if v != "deleted"}
     # The older mirror remembers what a new one cannot ask for: the last pending record of an
@@ -285,7 +153,7 @@ def test_a_hot_round_sees_open_changes_within_few_calls(
     stores: Stores, client: QubsClient, emu: Running
 ) -> None:
     small = job_for(emu.url, calls_per_hour=3000)
-    run(stores, small, client)
+    run_full(stores, small, client)
     emu.control.add(
         "appointment",
         "acme",
@@ -306,8 +174,8 @@ def test_a_hot_round_sees_open_changes_within_few_calls(
 def test_rounds_complete_a_sweep_bit_by_bit(
     undisturbed: Content, stores: Stores, client: QubsClient, emu: Running
 ) -> None:
-    run(stores, job_for(emu.url), client)
-    key = keys_of(emu, stores)[0]
+    run_full(stores, job_for(emu.url), client)
+    key = keys_of(stores)[0]
     emu.control.remove("appointment", "acme", key)
     small = job_for(emu.url, calls_per_hour=20_000, sync_interval_seconds=20)
     rounds = complete = 0
@@ -341,7 +209,7 @@ def test_a_spent_budget_ends_the_run_and_the_next_goes_on(
 def test_remapping_needs_no_upstream(
     undisturbed: Content, both: Stores, job: QubsJob, client: QubsClient, emu: Running
 ) -> None:
-    run(both, job, client)
+    run_full(both, job, client)
     before = revision(both)
     emu.control.clear_calls()
     report = remap(both, job)
@@ -369,7 +237,7 @@ def test_a_list_that_is_too_long_is_read_by_days_and_sites(
 
     monkeypatch.setattr(client, "operational", operational)
     few = job_for(job.settings.base_url, history_days=20, future_days=10)
-    report = run(stores, few, client)
+    report = run_full(stores, few, client)
     assert report.sweep_complete
     assert content(stores) == undisturbed
     assert asked.count((False, False)) == 1
@@ -379,12 +247,12 @@ def test_a_list_that_is_too_long_is_read_by_days_and_sites(
 def test_billing_fields_are_dropped_unless_the_tenant_keeps_them(
     tmp_path: Path, stores: Stores, job: QubsJob, client: QubsClient, emu: Running
 ) -> None:
-    run(stores, job, client)
-    bodies = [stores.records.body("acme", "qubs", OPERATIONAL, k) for k in keys_of(emu, stores)]
+    run_full(stores, job, client)
+    bodies = [stores.records.body("acme", "qubs", OPERATIONAL, k) for k in keys_of(stores)]
     assert not any(b"billing" in (body or b"") for body in bodies)
     keeping = job_for(emu.url, billing=True)
     with fresh_mirror(f"sqlite:///{tmp_path}/keeping.sqlite") as other:
         with fast_client(keeping) as own:
-            run(other, keeping, own)
-        bodies = [other.records.body("acme", "qubs", OPERATIONAL, k) for k in keys_of(emu, other)]
+            run_full(other, keeping, own)
+        bodies = [other.records.body("acme", "qubs", OPERATIONAL, k) for k in keys_of(other)]
         assert any(b"billingStatus" in (body or b"") for body in bodies)
