@@ -64,13 +64,16 @@ def create_blueprint(parts: RestParts) -> Blueprint:
     route("/<resource_type>/<resource_id>/_history", histories.instance, "GET")
     route("/<resource_type>/<resource_id>/_history/<version>", reads.vread, "GET")
 
-    handlers = ErrorHandlers(parts, authorizer)
+    _add_handlers(blueprint, ErrorHandlers(parts, authorizer))
+    return blueprint
+
+
+def _add_handlers(blueprint: Blueprint, handlers: ErrorHandlers) -> None:
     blueprint.register_error_handler(FacadeError, handlers.facade_error)
     blueprint.register_error_handler(HTTPException, handlers.http_error)
     blueprint.register_error_handler(Exception, handlers.unexpected)
     blueprint.app_errorhandler(404)(handlers.no_route)
     blueprint.app_errorhandler(405)(handlers.wrong_method)
-    return blueprint
 
 
 def _add_converter(state: BlueprintSetupState) -> None:

@@ -92,11 +92,12 @@ def run(
     more = len(rows) > query.count
     last = rows[query.count - 1].id if more else None
     matches = find.admitted(conn, tenant, reach, revision, rows[: query.count])
-    if position is not None and position.total is not None:
-        total: int | None = position.total
+    if position is not None:
+        total = position.total
+    elif not more and not query.count_only:
+        total = len(matches)
     else:
-        complete = after is None and not more and not query.count_only
-        total = len(matches) if complete else _total(conn, request, query, totals)
+        total = _total(conn, request, query, totals)
     included, cut = _included(conn, tenant, query.includes, matches, reach, revision)
     return SearchPage(
         revision=revision,
@@ -139,34 +140,32 @@ def _included(
     kept: list[Row] = []
     cut = False
     for include in includes:
-        if include.reverse:
-            rows = find.reverse_included(
-                conn,
-                tenant,
-                include.type,
-                include.param,
-                matches,
-                reach,
-                revision,
-                INCLUDE_LIMIT + 1,
-            )
-        else:
-            rows = find.included(
-                conn,
-                tenant,
-                matches,
-                include.param,
-                include.targets,
-                reach,
-                revision,
-                INCLUDE_LIMIT + 1,
-            )
+        rows = _followed(conn, tenant, include, matches, reach, revision)
         cut = cut or len(rows) > INCLUDE_LIMIT
         for row in _readable(conn, tenant, reach, revision, rows[:INCLUDE_LIMIT]):
             if (row.type, row.id) not in seen:
                 seen.add((row.type, row.id))
                 kept.append(row)
     return tuple(kept), cut
+
+
+def _followed(
+    conn: Connection,
+    tenant: str,
+    include: Include,
+    matches: list[Row],
+    reach: Reach,
+    revision: int,
+) -> list[Row]:
+    """What one include leads to; one more than INCLUDE_LIMIT when there is more."""
+    limit = INCLUDE_LIMIT + 1
+    if include.reverse:
+        return find.reverse_included(
+            conn, tenant, include.type, include.param, matches, reach, revision, limit
+        )
+    return find.included(
+        conn, tenant, matches, include.param, include.targets, reach, revision, limit
+    )
 
 
 def _readable(
