@@ -107,7 +107,7 @@ def test_kickoff_headers(api: Api, headers: dict[str, str], status: int) -> None
 def test_absent_headers_count_as_given(api: Api) -> None:
     status, headers, _ = api.raw(
         "GET",
-        f"/Group/{api.demo.demo['group_id']}/$export",
+        f"/Group/{api.contract['group_id']}/$export",
         {"Authorization": f"Bearer {api.token('backend')}"},
     )
     assert status == 202
@@ -408,7 +408,7 @@ def test_the_manifest_is_true(api: Api, whole: Exported) -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", manifest["transactionTime"])
     moment = dt.datetime.fromisoformat(manifest["transactionTime"])
     assert moment <= dt.datetime.now(dt.UTC)
-    assert manifest["request"] == f"{api.base}/Group/{api.demo.demo['group_id']}/$export"
+    assert manifest["request"] == f"{api.base}/Group/{api.contract['group_id']}/$export"
     assert manifest["requiresAccessToken"] is True
     assert manifest["deleted"] == []
     assert manifest["error"] == []
@@ -457,7 +457,7 @@ def test_every_reference_resolves_in_the_export(whole: Exported) -> None:
 
 
 def test_all_patients_of_the_group_and_nobody_else(api: Api, whole: Exported) -> None:
-    group = whole.of_type("Group")[api.demo.demo["group_id"]]
+    group = whole.of_type("Group")[api.contract["group_id"]]
     members = Counter(one["entity"]["reference"] for one in group["member"])
     assert set(members.values()) == {1}
     assert set(members) == {f"Patient/{one}" for one in whole.of_type("Patient")}

@@ -29,12 +29,12 @@ def api(demo: RunningDemo) -> Api:
 
 @pytest.fixture(scope="module")
 def patient(api: Api) -> str:
-    return str(api.demo.demo["patient_id"])
+    return str(api.contract["patient_id"])
 
 
 @pytest.fixture(scope="module")
 def other(api: Api) -> str:
-    return str(api.demo.demo["other_patient_id"])
+    return str(api.contract["other_patient_id"])
 
 
 # --- the order of checks
@@ -487,7 +487,7 @@ def test_a_conditional_read_of_anothers_patient_tells_nothing(api: Api, other: s
 
 
 def test_deleted_resources(api: Api) -> None:
-    gone = str(api.demo.demo["deleted"])
+    gone = str(api.contract["deleted"])
     for who in ("practitioner", "backend", "patient"):
         assert issue(api.get(f"/{gone}", who), 410)["code"] == "deleted"
     issue(api.get(f"/{gone}", "portal"), 404)
@@ -671,7 +671,7 @@ def test_interactions_that_are_declared_work(api: Api) -> None:
 
 
 def test_the_history_of_a_deleted_resource(api: Api) -> None:
-    gone = str(api.demo.demo["deleted"])
+    gone = str(api.contract["deleted"])
     for who in ("practitioner", "backend", "patient"):
         past = api.get(f"/{gone}/_history", who).json()
         assert deep_check(past) == []
@@ -685,7 +685,7 @@ def test_the_history_of_a_deleted_resource(api: Api) -> None:
 
 
 def test_a_history_in_pages(api: Api) -> None:
-    gone = str(api.demo.demo["deleted"])
+    gone = str(api.contract["deleted"])
     whole = api.get(f"/{gone}/_history").json()["entry"]
     walked = []
     bundle = api.get(f"/{gone}/_history?_count=1").json()
@@ -697,7 +697,7 @@ def test_a_history_in_pages(api: Api) -> None:
     issue(api.get(following, "backend"), 400)
     cursor = following.partition("?")[2]
     issue(api.get(f"/{gone}", params=cursor), 400)
-    issue(api.get(f"/Patient/{api.demo.demo['patient_id']}/_history", params=cursor), 400)
+    issue(api.get(f"/Patient/{api.contract['patient_id']}/_history", params=cursor), 400)
     issue(api.get("/Appointment", params=cursor), 400)
 
 
@@ -731,7 +731,7 @@ def patients_of(resource: dict[str, Any]) -> set[str]:
     "resource_type", ["Patient", "Appointment", "DiagnosticReport", "Provenance"]
 )
 def test_a_patient_token_sees_its_own_patient_only(api: Api, who: str, resource_type: str) -> None:
-    contract = api.demo.demo
+    contract = api.contract
     own = contract["users"]["patient"]["patient_id"] if who == "portal" else contract["patient_id"]
     pages = list(api.pages(api.search(resource_type, "_count=1000", who), who))
     found = [one for page in pages for one in entries(page)]

@@ -230,7 +230,7 @@ def test_repeated_parameters_are_and_and_commas_are_or(
 
 
 def test_us_core_combinations(api: Api, scan: Scan, zone: ZoneInfo) -> None:
-    patient = api.demo.demo["patient_id"]
+    patient = api.contract["patient_id"]
     person = next(one for one in scan["Patient"] if one["id"] == patient)
     report = next(
         one
@@ -376,7 +376,7 @@ def test_post_search_bodies(api: Api, headers: dict[str, str], body: str, status
 
 
 def test_no_link_after_a_post_carries_a_value(api: Api) -> None:
-    family = api.get(f"/Patient/{api.demo.demo['patient_id']}").json()["name"][0]["family"]
+    family = api.get(f"/Patient/{api.contract['patient_id']}").json()["name"][0]["family"]
     body = urlencode({"name": family[:1], "_count": "1"})
     answer = api.call("POST", "/Patient/_search", headers=FORM, body=body)
     bundle = answer.json()
@@ -727,7 +727,7 @@ def test_provenance_comes_with_its_targets(api: Api, scan: Scan) -> None:
 
 def test_several_includes_together_give_each_resource_once(api: Api) -> None:
     params = [
-        ("patient", api.demo.demo["patient_id"]),
+        ("patient", api.contract["patient_id"]),
         ("_include", "Appointment:patient"),
         ("_include", "Appointment:actor"),
         ("_include", "Appointment:location"),

@@ -13,7 +13,7 @@ from urllib.parse import urlencode, urlsplit
 import requests
 
 from tests.support.demo import RunningDemo
-from tests.support.demo_tokens import backend_token, http_session, launch_token
+from tests.support.demo_tokens import backend_token, http_session, launch_token, of_tenant
 
 FHIR_JSON = "application/fhir+json"
 T = TypeVar("T")
@@ -66,11 +66,14 @@ class Exported:
 
 
 class Api:
-    """The demo as a client sees it. `who` names a token: one of `_LAUNCHES` or a backend client."""
+    """A tenant of the demo (the first by default) as a client sees it; `contract` is what the demo
+    says of it. `who` names a token: one of `_LAUNCHES` or a backend client of the contract.
+    """
 
-    def __init__(self, demo: RunningDemo) -> None:
+    def __init__(self, demo: RunningDemo, tenant: str | None = None) -> None:
         self.demo = demo
-        self.base = demo.base
+        self.tenant = tenant
+        self.base, self.contract = of_tenant(demo, tenant)
         self.http = http_session()
         self._tokens: dict[str, tuple[float, str]] = {}
 
@@ -82,11 +85,12 @@ class Api:
         if known is None or known[0] < time.monotonic():
             if who in _LAUNCHES:
                 scope, user = _LAUNCHES[who]
-                text = str(launch_token(self.demo, scope, user=user)["access_token"])
+                answer = launch_token(self.demo, scope, user=user, tenant=self.tenant)
+                text = str(answer["access_token"])
                 known = (time.monotonic() + 3000, text)
             else:
                 name, _, scope = who.partition(":")
-                text = backend_token(self.demo, name, scope or "system/*.rs")
+                text = backend_token(self.demo, name, scope or "system/*.rs", tenant=self.tenant)
                 known = (time.monotonic() + _TOKEN_SECONDS, text)
             self._tokens[who] = known
         return known[1]
@@ -175,7 +179,7 @@ class Api:
         body: Any = None,
     ) -> requests.Response:
         """`Group/{id}/$export` of the contract's group."""
-        wanted = self.demo.demo["group_id"] if group is None else group
+        wanted = self.contract["group_id"] if group is None else group
         sent = {"Prefer": "respond-async", **(headers or {})}
         path = f"/Group/{wanted}/$export"
         return self.call(method, path, who, headers=sent, params=params, body=body)
@@ -210,9 +214,10 @@ class Api:
 _known: dict[str, Api] = {}
 
 
-def api_of(demo: RunningDemo) -> Api:
-    """The client of a demo: one for all test modules, so that each token is taken once."""
-    return _known.setdefault(demo.base, Api(demo))
+def api_of(demo: RunningDemo, tenant: str | None = None) -> Api:
+    """The client of a tenant: one for all test modules, so that each token is taken once."""
+    key = f"{demo.base} {tenant}"
+    return _known.get(key) or _known.setdefault(key, Api(demo, tenant))
 
 
 def link(bundle: Mapping[str, Any], relation: str) -> str | None:
