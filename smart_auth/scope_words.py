@@ -16,7 +16,6 @@ _SPECIAL = {
     "profile": "See your own entry in this server's directory",
     "offline_access": "Keep this access when you are not using the app, until you end it",
     "online_access": "Keep this access while you stay logged in",
-    "refresh": "Ask for the newest data from the source system",
 }
 
 _ALL = frozenset("cruds")

@@ -30,10 +30,8 @@ SPECIAL_SCOPES = (
     "profile",
     "offline_access",
     "online_access",
-    "refresh",
 )
-"""Scopes that are not about a resource type. `refresh` is ours: it lets a read with
-`Cache-Control: no-cache` ask the upstream first."""
+"""Scopes that are not about a resource type."""
 
 MEANINGFUL_ALONE = frozenset({"launch", "launch/patient", "openid"})
 """Specials that are worth a grant by themselves; the others only qualify one."""

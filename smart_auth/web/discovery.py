@@ -39,7 +39,6 @@ PLAIN_SCOPES = [
     "launch/patient",
     "offline_access",
     "online_access",
-    "refresh",
 ]
 
 
