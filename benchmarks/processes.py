@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
-import os
 import resource
 import threading
 from collections.abc import Callable, Iterator
@@ -12,7 +12,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-_TICK = 1.0 / os.sysconf("SC_CLK_TCK")
 _PROC = Path("/proc")
 
 
@@ -43,13 +42,14 @@ def tree(root: int) -> list[int]:
 
 
 def cpu_of(pids: list[int]) -> float:
-    """CPU seconds of these processes so far, and of their children that have ended."""
+    """CPU seconds of these processes' threads so far, user and system, to the nanosecond: what
+    /proc/pid/stat tells in ticks of 10 ms is too coarse. Threads that ended are not counted."""
     total = 0
     for pid in pids:
-        fields = _stat(pid)
-        if fields is not None:
-            total += sum(int(value) for value in fields[11:15])
-    return total * _TICK
+        for thread in (_PROC / str(pid) / "task").glob("*/schedstat"):
+            with contextlib.suppress(OSError):
+                total += int(thread.read_text().split()[0])
+    return total / 1e9
 
 
 def command_of(pid: int) -> str:
