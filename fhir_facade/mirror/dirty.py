@@ -11,15 +11,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, String, bindparam, func, literal, select
+from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from fhir_facade import clock
+from fhir_facade.mirror.database import Database
 from fhir_facade.mirror.tables import dependency, dirty_subject
 from fhir_facade.resources.subject import Subject
 
 CHUNK = 500
 """Keys in one IN list, rows in one statement."""
+FEW_DEPENDENTS = 1_000
+"""Dependents that are marked at once, with what they depend on."""
+_DEPENDENTS = "dependents:"
+_AFTER_DEPENDENTS = "dependents;"
+"""Kinds of notes begin with the first and are lower than the second."""
 
 
 class DirtySubject(NamedTuple):
@@ -60,21 +66,44 @@ def mark(conn: Connection, tenant: str, source: str, subjects: Iterable[Subject]
 def mark_with_dependents(
     conn: Connection, tenant: str, source: str, subjects: Iterable[Subject]
 ) -> None:
-    """Mark these subjects and every subject that was mapped from their records."""
+    """Mark these subjects and every subject that was mapped from their records; where those are
+    many, note that they are to be marked (`spread`), so that no writer waits."""
     wanted = set(subjects)
-    mark(conn, tenant, source, wanted)
-    on = dependency.c
+    if not wanted:
+        return
+    lock(conn, tenant, source)
+    on, marked = dependency.c, set(wanted)
     for kind, keys in by_kind(wanted):
-        dependents = select(
-            literal(tenant, String),
-            literal(source, String),
-            on.subject_kind,
-            on.subject_key,
-            literal(next_mark(), BigInteger),
-        ).where(on.tenant == tenant, on.source == source, on.on_kind == kind, on.on_key.in_(keys))
-        names = ["tenant", "source", "kind", "key", "mark"]
-        # A subject may depend on two of the keys; one statement must not touch a row twice.
-        conn.execute(_marking(conn, from_select=(names, dependents.distinct())))
+        query = select(on.subject_kind, on.subject_key).where(
+            on.tenant == tenant, on.source == source, on.on_kind == kind, on.on_key.in_(keys)
+        )
+        dependents = conn.execute(query.limit(FEW_DEPENDENTS + 1)).all()
+        if len(dependents) <= FEW_DEPENDENTS:
+            marked.update(Subject(*row) for row in dependents)
+        else:
+            marked.update(Subject(_DEPENDENTS + kind, key) for key in keys)
+    mark(conn, tenant, source, marked)
+
+
+def spread(database: Database, tenant: str, source: str) -> None:
+    """Mark the dependents that `mark_with_dependents` left, a chunk a transaction. The note goes
+    when all are marked, so a process killed in between begins again."""
+    with database.read() as conn:
+        noted = conn.execute(
+            select(dirty_subject.c.kind, dirty_subject.c.key, dirty_subject.c.mark)
+            .where(dirty_subject.c.tenant == tenant, dirty_subject.c.source == source)
+            .where(dirty_subject.c.kind >= _DEPENDENTS, dirty_subject.c.kind < _AFTER_DEPENDENTS)
+        ).all()
+    for kind, key, seen in noted:
+        _spread_one(database, tenant, source, Subject(kind.removeprefix(_DEPENDENTS), key))
+        with database.write() as conn:
+            take(conn, tenant, source, [(Subject(kind, key), seen)])
+
+
+def is_subject() -> ColumnElement[bool]:
+    """The condition that a row of `dirty_subject` is a subject, not a note for `spread`."""
+    kind = dirty_subject.c.kind
+    return or_(kind < _DEPENDENTS, kind >= _AFTER_DEPENDENTS)
 
 
 def take(conn: Connection, tenant: str, source: str, seen: Iterable[tuple[Subject, int]]) -> None:
@@ -98,7 +127,7 @@ def still_dirty(
         query = select(columns.key).where(
             columns.tenant == tenant,
             columns.source == source,
-            columns.kind == kind,
+            columns.kind.in_((kind, _DEPENDENTS + kind)),
             columns.key.in_(keys),
         )
         found.update(Subject(kind, key) for key in conn.execute(query).scalars())
@@ -122,12 +151,29 @@ _TAKE = dirty_subject.delete().where(
 )
 
 
-def _marking(conn: Connection, from_select: tuple[list[str], Any] | None = None) -> Any:
+def _spread_one(database: Database, tenant: str, source: str, on_what: Subject) -> None:
+    on, after = dependency.c, ("", "")
+    while True:
+        query = (
+            select(on.subject_kind, on.subject_key)
+            .where(on.tenant == tenant, on.source == source)
+            .where(on.on_kind == on_what.kind, on.on_key == on_what.key)
+            .where(tuple_(on.subject_kind, on.subject_key) > after)
+            .order_by(on.subject_kind, on.subject_key)
+            .limit(CHUNK)
+        )
+        with database.write() as conn:
+            page = [Subject(*row) for row in conn.execute(query)]
+            mark(conn, tenant, source, page)
+        if len(page) < CHUNK:
+            return
+        after = page[-1]
+
+
+def _marking(conn: Connection) -> Any:
     sqlite_dialect = conn.dialect.name == "sqlite"
     insert = (sqlite if sqlite_dialect else postgresql).insert(dirty_subject)
     greatest = func.max if sqlite_dialect else func.greatest
-    if from_select is not None:
-        insert = insert.from_select(*from_select)
     # Always another mark, even when the clock stands still or goes back.
     fresh = greatest(insert.excluded.mark, dirty_subject.c.mark + 1)
     return insert.on_conflict_do_update(

@@ -224,9 +224,10 @@ class RecordStore:
         self, tenant: str, source: str, limit: int, kinds: Sequence[str] = ()
     ) -> list[DirtySubject]:
         """Subjects to be mapped, longest marked first, of these kinds or of all."""
+        dirty.spread(self._database, tenant, source)
         columns = dirty_subject.c
         query = select(columns.kind, columns.key, columns.mark).where(
-            columns.tenant == tenant, columns.source == source
+            columns.tenant == tenant, columns.source == source, dirty.is_subject()
         )
         if kinds:
             query = query.where(columns.kind.in_(kinds))
@@ -235,7 +236,7 @@ class RecordStore:
         return [DirtySubject(Subject(kind, key), mark) for kind, key, mark in rows]
 
     def dirty_count(self, tenant: str, source: str) -> int:
-        """How many subjects wait to be mapped."""
+        """How many subjects wait to be mapped; dependents that are not marked yet count as one."""
         query = select(func.count()).where(
             dirty_subject.c.tenant == tenant, dirty_subject.c.source == source
         )

