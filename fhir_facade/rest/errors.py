@@ -120,7 +120,7 @@ class ErrorHandlers:
         if not request.path.startswith(ROOT) or _is_authorization_server(request.path):
             return error
         begin_correlation()
-        allowed = tuple(sorted({*(error.valid_methods or ()), "OPTIONS"}))
+        allowed = tuple(sorted(_methods(error)))
         if request.method == "OPTIONS":
             return preflight(allowed)
         return self._after_checks(
@@ -140,6 +140,12 @@ class ErrorHandlers:
         except errors.FacadeError as earlier:
             return self.facade_error(earlier)
         return self.facade_error(error)
+
+
+def _methods(error: MethodNotAllowed) -> set[str]:
+    """What the path allows. Flask adds HEAD to every GET; a kick-off has none."""
+    found = {*(error.valid_methods or ()), "OPTIONS"}
+    return found - {"HEAD"} if request.path.endswith("/$export") else found
 
 
 def _is_busy(error: Exception) -> bool:

@@ -17,11 +17,12 @@ from fhir_facade.bulk.kickoff import kickoff
 from fhir_facade.bulk.model import Complete, ExportPrincipal, Failed, KickoffRequest, ServedFile
 from fhir_facade.bulk.parameters import from_body
 from fhir_facade.bulk.status import cancel, status
-from fhir_facade.errors import InvalidRequest, UnsupportedMediaType
+from fhir_facade.errors import InvalidRequest, MethodNotAllowed, UnsupportedMediaType
 from fhir_facade.fhir import FHIRResource, json
 from fhir_facade.fhir.outcome import outcome
 from fhir_facade.rest.accesses import Access, record_durably
 from fhir_facade.rest.authorize import Authorizer
+from fhir_facade.rest.bodies import read_body
 from fhir_facade.rest.correlation import correlation_id
 from fhir_facade.rest.negotiate import is_json
 from fhir_facade.rest.parts import RestParts
@@ -46,6 +47,8 @@ class ExportViews:
         """`GET` or `POST [base]/Group/{id}/$export`."""
         access = self._authorizer.access(tenant, "export")
         access.type, access.resource_id = "Group", group_id
+        if request.method == "HEAD":  # which Flask gives to GET, and which may start nothing
+            raise MethodNotAllowed("HEAD is not supported here.", ("GET", "OPTIONS", "POST"))
         query = read_pairs(_raw_query())
         params = [*query, *_body_params()] if request.method == "POST" else query
         accepted = kickoff(
@@ -157,7 +160,7 @@ def _body_params() -> list[Pair]:
 
     Raises UnsupportedMediaType for anything but JSON, InvalidRequest for what is no Parameters.
     """
-    body = request.get_data(cache=False)
+    body = read_body()
     if not body:
         return []
     if not is_json(request.headers.get("Content-Type", "")):

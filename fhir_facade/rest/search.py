@@ -10,6 +10,7 @@ from fhir_facade.resources.definition import ResourceDefinition
 from fhir_facade.rest import conformance
 from fhir_facade.rest.accesses import Access, record
 from fhir_facade.rest.authorize import Authorizer, principal_of, served_type
+from fhir_facade.rest.bodies import read_body
 from fhir_facade.rest.negotiate import Form, negotiate
 from fhir_facade.rest.parts import RestParts
 from fhir_facade.rest.prefer import search_context
@@ -28,7 +29,6 @@ from fhir_facade.search.parse import NEGOTIATED, parse, read_pairs
 from fhir_facade.search.query import Pair, SearchContext, SearchQuery
 from fhir_facade.search.run import SearchPage, run
 
-MAX_FORM_BYTES = 1 << 20
 _FORM = "application/x-www-form-urlencoded"
 
 
@@ -130,11 +130,7 @@ def _query_pairs() -> list[Pair]:
 
 def _form_pairs() -> list[Pair]:
     content_type = request.environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
-    if (request.content_length or 0) > MAX_FORM_BYTES:
-        raise TooCostly("The body is too large.", diagnostics="A search takes 1 MiB at most.")
-    body = request.stream.read(MAX_FORM_BYTES + 1)
-    if len(body) > MAX_FORM_BYTES:
-        raise TooCostly("The body is too large.", diagnostics="A search takes 1 MiB at most.")
+    body = read_body()
     if content_type != _FORM and (body or content_type):
         raise UnsupportedMediaType(
             "The body of a search is a form.", diagnostics=f"Send Content-Type: {_FORM}."

@@ -166,7 +166,7 @@ def test_the_order_of_checks(api: Api, who: str, path: str, status: int, code: s
         ("/Patient/1/_history/1", {"GET", "HEAD", "OPTIONS"}),
         ("/Patient/_search", {"POST", "OPTIONS"}),
         ("/metadata", {"GET", "HEAD", "OPTIONS"}),
-        ("/Group/all-patients/$export", {"GET", "HEAD", "POST", "OPTIONS"}),
+        ("/Group/all-patients/$export", {"GET", "POST", "OPTIONS"}),
         ("/bulkstatus/1", {"GET", "HEAD", "DELETE", "OPTIONS"}),
         ("/bulkfiles/1/1.Patient.ndjson", {"GET", "HEAD", "OPTIONS"}),
     ],
@@ -180,6 +180,13 @@ def test_a_known_path_with_a_wrong_method_is_405(
     answer = api.call(method, path, headers={"Content-Type": FHIR_JSON}, body="{}")
     assert issue(answer, 405)["code"] == "not-supported"
     assert set(re.split(r",\s*", answer.headers["Allow"])) == allow
+
+
+def test_head_starts_no_export(api: Api) -> None:
+    answer = api.call("HEAD", f"/Group/{api.contract['group_id']}/$export", "backend")
+    assert answer.status_code == 405
+    assert "Content-Location" not in answer.headers
+    assert "HEAD" not in answer.headers["Allow"]
 
 
 def test_get_on_search_by_post_is_405(api: Api) -> None:
