@@ -6,6 +6,7 @@ completes, and its files equal those of an undisturbed run to the byte.
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
@@ -22,7 +23,6 @@ from fhir_facade.bulk.part import run_part
 from fhir_facade.bulk.status import cancel, status
 from fhir_facade.errors import NotFound
 from fhir_facade.mirror.database import Database
-from tests.support.databases import database, database_url
 from tests.support.export_worker import ENGINES, kill_at_random, wait_until, worker
 from tests.support.exports import (
     bulk_parts,
@@ -30,17 +30,18 @@ from tests.support.exports import (
     exported,
     principal,
     run_all,
-    seed,
+    seeded,
+    seeded_url,
     start,
 )
 
-__all__ = ["database", "database_url"]
+__all__ = ["seeded", "seeded_url"]
 
 SETTINGS = BulkSettings(
-    part_rows=60, page_rows=6, lease_seconds=1.0, renew_seconds=0.1, retry_seconds=0.1
+    part_rows=30, page_rows=3, lease_seconds=1.0, renew_seconds=0.1, retry_seconds=0.1
 )
 SEED = 20261121
-KILLS = 4
+KILLS = 100 if os.environ.get("SOAK") == "1" else 4
 
 
 @dataclass(frozen=True)
@@ -76,13 +77,10 @@ class Site:
 
 
 @pytest.fixture(params=sorted(ENGINES))
-def site(
-    request: pytest.FixtureRequest, database: Database, database_url: str, tmp_path: Path
-) -> Site:
-    seed(database, patients=20, appointments=240)
+def site(request: pytest.FixtureRequest, seeded: Database, seeded_url: str, tmp_path: Path) -> Site:
     root = tmp_path / "files"
-    parts = bulk_parts(database, root, SETTINGS)
-    return Site(parts, database_url, root, request.param, export(parts).digests())
+    parts = bulk_parts(seeded, root, SETTINGS)
+    return Site(parts, seeded_url, root, request.param, export(parts).digests())
 
 
 def test_a_worker_runs_a_job_to_its_end(site: Site) -> None:

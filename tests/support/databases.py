@@ -5,11 +5,15 @@ Use it by naming the fixtures in a conftest: `from tests.support.databases impor
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import atexit
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from fhir_facade.mirror import migrate
 from fhir_facade.mirror.database import Database, open_database
@@ -45,3 +49,36 @@ def shared_database(kind: str, place: Path) -> Iterator[Database]:
         yield opened
     finally:
         opened.close()
+
+
+_templates: dict[tuple[str, str], str] = {}
+
+
+def copied_url(kind: str, place: Path, fill: Callable[[Database], None]) -> str:
+    """The address of a database of its own for one test, filled by `fill` in the first test of this
+    process that asks for it and copied for all of them."""
+    key = (kind, f"{fill.__module__}.{fill.__qualname__}")
+    if key not in _templates:
+        _templates[key] = _filled(kind, fill)
+    template = _templates[key]
+    if kind != "sqlite":
+        return fresh_postgres_url(copy_of=str(make_url(template).database))
+    copy = place / "mirror.sqlite"
+    shutil.copyfile(template.removeprefix("sqlite:///"), copy)
+    return f"sqlite:///{copy}"
+
+
+def _filled(kind: str, fill: Callable[[Database], None]) -> str:
+    if kind == "sqlite":
+        folder = tempfile.mkdtemp(prefix="template")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        url = f"sqlite:///{folder}/mirror.sqlite"
+    else:
+        url = fresh_postgres_url()
+    migrate.upgrade(url)
+    opened = open_database(url)
+    try:
+        fill(opened)
+    finally:
+        opened.close()
+    return url

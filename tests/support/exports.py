@@ -7,11 +7,13 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
+
+import pytest
 
 from fhir_facade import clock
 from fhir_facade.bulk.download import served_file
@@ -30,12 +32,13 @@ from fhir_facade.bulk.part_store import PartStore
 from fhir_facade.bulk.status import status
 from fhir_facade.fhir import FHIRResource
 from fhir_facade.fhir.ids import provenance_id
-from fhir_facade.mirror.database import Database
+from fhir_facade.mirror.database import Database, open_database
 from fhir_facade.mirror.groups import GroupDefinition, GroupStore
 from fhir_facade.mirror.publish import Prepared, Publisher, SubjectOutput
 from fhir_facade.policy import Grant, GroupMembers, Letter, Reach
 from fhir_facade.resources.registry import REGISTRY
 from fhir_facade.resources.subject import Subject
+from tests.support.databases import BOTH, copied_url
 
 TENANT = "acme"
 GROUP = "g1"
@@ -252,3 +255,17 @@ def export(
 def with_settings(parts: BulkParts, **changes: Any) -> BulkParts:
     """The same room with other limits."""
     return replace(parts, settings=replace(parts.settings, **changes))
+
+
+@pytest.fixture(params=BOTH)
+def seeded_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a database with the tenant of `seed` in it, the test's own."""
+    return copied_url(request.param, tmp_path, seed)
+
+
+@pytest.fixture
+def seeded(seeded_url: str) -> Iterator[Database]:
+    """That database, open."""
+    opened = open_database(seeded_url)
+    yield opened
+    opened.close()

@@ -19,15 +19,17 @@ _numbers = itertools.count(1)
 _started: dict[int, Any] = {}
 
 
-def fresh_postgres_url() -> str:
-    """The address of a new, empty database: `postgresql://…`, over a Unix socket."""
+def fresh_postgres_url(copy_of: str = "template1") -> str:
+    """The address of a new database, `postgresql://…`, over a Unix socket: empty, or a copy of the
+    database of this name, which nobody may be connected to.
+    """
     with _lock:
         server = _started.get(os.getpid())
         if server is None:
             server = _started[os.getpid()] = _start()
         name = f"t{next(_numbers)}"
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {copy_of}")
     return str(server.get_uri(database=name))
 
 

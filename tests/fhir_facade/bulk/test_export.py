@@ -37,22 +37,22 @@ from tests.support.exports import (
     publish,
     run_all,
     run_one,
-    seed,
+    seeded,
+    seeded_url,
     start,
     with_settings,
     withdraw,
 )
 
-__all__ = ["database", "database_url"]
+__all__ = ["database", "database_url", "seeded", "seeded_url"]
 
 EVEN = [f"qubs-P{n:05d}" for n in range(0, 20, 2)]
 THEIRS = [f"qubs-A{n:05d}" for n in range(120) if n % 20 % 2 == 0]
 
 
 @pytest.fixture
-def parts(database: Database, tmp_path: Path) -> BulkParts:
-    seed(database)
-    return bulk_parts(database, tmp_path / "files")
+def parts(seeded: Database, tmp_path: Path) -> BulkParts:
+    return bulk_parts(seeded, tmp_path / "files")
 
 
 def test_a_group_export_holds_its_members_and_the_directory(parts: BulkParts) -> None:
@@ -90,9 +90,9 @@ def test_the_manifest(parts: BulkParts) -> None:
     assert sum(item["count"] for item in manifest["output"]) == len(EVEN) + len(THEIRS)
 
 
-def test_the_lines_are_the_stored_bytes(parts: BulkParts, database: Database) -> None:
+def test_the_lines_are_the_stored_bytes(parts: BulkParts, seeded: Database) -> None:
     found = export(parts, ("_type", "Patient"))
-    with database.read() as conn:
+    with seeded.read() as conn:
         rows = versions.by_keys(conn, "acme", [("Patient", id_) for id_ in EVEN], 10**9)
     assert found.files["1.Patient.ndjson"] == b"".join(row.body + b"\n" for row in rows if row.body)
 
