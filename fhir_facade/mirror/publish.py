@@ -142,15 +142,7 @@ class Publisher:
             for key, candidate in candidates.items()
             if candidate.provenance is not None and not candidate.same_as(publication.known(key))
         )
-        created = updated = 0
-        for key, candidate in candidates.items():
-            existing = publication.known(key)
-            if candidate.same_as(existing):
-                publication.adopt(key, candidate)
-                continue
-            publication.add(candidate)
-            created += existing is None or existing.deleted
-            updated += existing is not None and not existing.deleted
+        created, updated = _apply(publication, candidates)
         gone = _gone(owned, outputs, candidates)
         for row in gone:
             publication.delete(row)
@@ -170,6 +162,21 @@ class Publisher:
             unchanged=len(candidates) - created - updated,
             deleted=sum(row.type != "Provenance" for row in gone),
         )
+
+
+def _apply(publication: Publication, candidates: Mapping[Key, Candidate]) -> tuple[int, int]:
+    """Add what is new or changed; how many were created, and how many updated."""
+    created = updated = 0
+    for key, candidate in candidates.items():
+        existing = publication.known(key)
+        if candidate.same_as(existing):
+            publication.adopt(key, candidate)
+            continue
+        publication.add(candidate)
+        there = existing is not None and not existing.deleted
+        created += not there
+        updated += there
+    return created, updated
 
 
 def _gone(
