@@ -42,8 +42,9 @@ class Server:
     tokens: Mapping[str, str]
 
     def cpu(self) -> float:
-        """CPU seconds of the whole tree so far."""
-        return processes.cpu_of(processes.tree(self.process.pid))
+        """CPU seconds so far of gunicorn's master and its workers; the process that writes exports
+        waits beside them, and its waiting is no part of a request."""
+        return processes.cpu_of([self.process.pid, *self.web_workers()])
 
     def web_workers(self) -> list[int]:
         """The processes that answer requests."""
