@@ -40,16 +40,12 @@ class PartStore:
         The client that was served longest ago comes first, and of its jobs the one served longest
         ago.
         """
-        next_part = (
-            select(part_table.c.job_id, func.min(part_table.c.n).label("n"))
-            .where(_may_be_claimed(now_us))
-            .group_by(part_table.c.job_id)
-            .subquery()
-        )
+        columns = (job_table.c.tenant, job_table.c.client_id, job_table.c.served_us, job_table.c.id)
         query = (
-            select(job_table.c.tenant, job_table.c.client_id, job_table.c.served_us, next_part)
-            .join(next_part, next_part.c.job_id == job_table.c.id)
-            .where(job_table.c.state.in_(UNFINISHED))
+            select(*columns, func.min(part_table.c.n).label("n"))
+            .join(part_table, part_table.c.job_id == job_table.c.id)
+            .where(job_table.c.state.in_(UNFINISHED), _may_be_claimed(now_us))
+            .group_by(*columns)
         )
         with self._db.read() as conn:
             rows = conn.execute(query).all()
@@ -58,9 +54,9 @@ class PartStore:
             client = (row.tenant, row.client_id)
             served[client] = max(served.get(client, 0), row.served_us)
         rows = sorted(
-            rows, key=lambda row: (served[row.tenant, row.client_id], row.served_us, row.job_id)
+            rows, key=lambda row: (served[row.tenant, row.client_id], row.served_us, row.id)
         )
-        return [PartKey(row.job_id, row.n) for row in rows]
+        return [PartKey(row.id, row.n) for row in rows]
 
     def claim(self, key: PartKey, *, now_us: int, lease_us: int) -> Claim | None:
         """Lease a part to the caller alone; None when it is taken or done, or its job has ended."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection
 
+from fhir_facade import clock
 from fhir_facade.bulk import expiry
 from fhir_facade.bulk.download import served_file
-from fhir_facade.bulk.model import BulkParts, Complete, Failed, InProgress
+from fhir_facade.bulk.model import BulkParts, Complete, Failed, InProgress, PartKey
+from fhir_facade.bulk.part_store import PartStore
 from fhir_facade.bulk.status import CANCELLED_TEXT, cancel, status
 from fhir_facade.bulk.store import JobStore
 from fhir_facade.errors import (
@@ -354,6 +357,20 @@ def test_a_place_that_heals_in_time_costs_nothing(parts: BulkParts, tmp_path: Pa
     assert exported(parts, job).digests() == calm
 
 
+def test_a_part_that_takes_every_worker_down_fails_the_export_at_last(parts: BulkParts) -> None:
+    """No error is ever told: the workers just vanish, and their leases lapse."""
+    parts = with_settings(parts, max_attempts=3)
+    job = start(parts)
+    store = PartStore(parts.db)
+    for _ in range(3):
+        assert store.claim(PartKey(job, 0), now_us=clock.now_us(), lease_us=0)
+        assert isinstance(status(parts, "acme", principal(), job), InProgress)
+    run_all(parts)
+    found = status(parts, "acme", principal(), job)
+    assert isinstance(found, Failed)
+    assert "too many workers were lost" in found.diagnostics
+
+
 def test_an_error_that_is_not_ours_is_named_by_its_class_only(
     parts: BulkParts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -472,7 +489,7 @@ def test_replayed_deltas_equal_a_full_export(parts: BulkParts) -> None:
     params = ("_type", "Patient,Appointment")
     full = export(parts, params)
     mirror = {(one["resourceType"], one["id"]): one for one in full.resources()}
-    edits = [
+    edits: list[Callable[[], None]] = [
         lambda: publish(parts.db, patient(0, "v2"), appointment(500, 4)),
         lambda: group(parts.db, *range(0, 20, 2), 3, 5),
         lambda: withdraw(parts.db, appointment(500, 4), appointment(4, 4)),
