@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import Flask
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from fhir_facade import telemetry
@@ -79,9 +81,14 @@ class Facade:
         mirror_migrate.check(self.settings.database_url)
         try:
             auth_migrate.check(self.settings.auth_database_url)
+            current = audit_migrate.is_current(self.auth_store.database.engine)
         except auth_migrate.SchemaOutOfDate as error:
             raise SettingsError(str(error)) from None
-        if not audit_migrate.is_current(self.auth_store.database.engine):
+        except SQLAlchemyError:
+            raise SettingsError(
+                "The database of FACADE_AUTH_DATABASE_URL cannot be opened."
+            ) from None
+        if not current:
             raise SettingsError(
                 "The audit table is not current: run `fhir-facade db upgrade` first."
             )
@@ -100,7 +107,7 @@ def build(settings: Settings, *, check: bool = True) -> Facade:
     telemetry.configure(settings.log_level)
     tables = {slug: tables_for(tenant.code_overrides) for slug, tenant in settings.tenants.items()}
     database = open_database(settings.database_url)
-    auth_store = open_store(settings.auth_database_url)
+    auth_store = _auth_store(settings)
     auth_settings = AuthSettings(
         public_url=settings.public_url, secret_keys=settings.keys, demo=settings.demo
     )
@@ -130,6 +137,16 @@ def build(settings: Settings, *, check: bool = True) -> Facade:
     if check:
         facade.check()
     return facade
+
+
+def _auth_store(settings: Settings) -> AuthStore:
+    try:
+        kind = make_url(settings.auth_database_url).get_backend_name()
+    except ArgumentError:
+        kind = ""
+    if kind not in ("sqlite", "postgresql"):
+        raise SettingsError("FACADE_AUTH_DATABASE_URL must begin with sqlite:/// or postgresql://.")
+    return open_store(settings.auth_database_url)
 
 
 def _bulk(settings: Settings, database: Database) -> BulkParts:

@@ -17,8 +17,8 @@ import time
 from typing import Any
 
 from fhir_facade import audit, telemetry
-from fhir_facade.errors import SettingsError
-from fhir_facade.settings import load
+from fhir_facade.errors import FacadeError, SettingsError
+from fhir_facade.settings import Settings, load
 from fhir_facade.telemetry import log
 
 RESTART_SECONDS = 1.0
@@ -112,6 +112,9 @@ def gunicorn_settings() -> dict[str, Any]:
         sys.exit(error.text)
     telemetry.configure(settings.log_level)
 
+    def on_starting(_server: object) -> None:
+        _check(settings)
+
     def when_ready(server: Any) -> None:
         keep_worker(server, WorkerKeeper(worker_command()))
 
@@ -141,11 +144,24 @@ def gunicorn_settings() -> dict[str, Any]:
         "limit_request_line": 8190,
         "forwarded_allow_ips": "",
         "secure_scheme_headers": {},
+        "on_starting": on_starting,
         "when_ready": when_ready,
         "on_reload": on_reload,
         "on_exit": on_exit,
         "worker_exit": worker_exit,
     }
+
+
+def _check(settings: Settings) -> None:
+    """End the start with one sentence when the parts cannot be put together or the tables are not
+    current. In a web worker that would be too late: gunicorn would start another, for ever.
+    """
+    from fhir_facade.app import build
+
+    try:
+        build(settings).close()
+    except FacadeError as error:
+        sys.exit(error.text)
 
 
 def end_with_parent(parent: int, stop: threading.Event) -> threading.Thread:

@@ -1,8 +1,7 @@
 """The worker: one process per export slot and one for syncs, each started again when it ends.
 
 The worker itself does no work, so it can always answer a signal. Its children claim leased rows, so
-a
-child that was killed loses nothing: another claims what it held when the lease has lapsed.
+a child that was killed loses nothing: another claims what it held when the lease has lapsed.
 """
 
 from __future__ import annotations
@@ -35,10 +34,15 @@ class _Slot:
 def run(parent: int | None = None) -> None:
     """Keep the children running until SIGTERM or SIGINT, or until process `parent` is gone.
 
-    Raises SettingsError when the settings are wrong.
+    Raises SettingsError when the settings are wrong or the tables are not current; with `parent`
+    that was looked at before.
     """
     settings = load()
     telemetry.configure(settings.log_level)
+    if parent is None:
+        from fhir_facade.app import build
+
+        build(settings).close()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
