@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from fhir_facade.fhir.systems import ADDRESS_USE
 from fhir_facade.resources.definition import SearchParameter, string, token
 
 _PARTS = {
@@ -19,5 +20,7 @@ def address_parameters(definition: Callable[[str], str]) -> tuple[SearchParamete
     return (
         string("address", "address", definition=definition("address")),
         *(string(name, path, definition=definition(name)) for name, path in _PARTS.items()),
-        token("address-use", "address.use", definition=definition("address-use")),
+        token(
+            "address-use", "address.use", definition=definition("address-use"), system=ADDRESS_USE
+        ),
     )

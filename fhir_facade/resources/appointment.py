@@ -7,6 +7,8 @@ from typing import Any
 from fhir_facade.fhir import FHIRResource
 from fhir_facade.fhir.data_absent import data_absent
 from fhir_facade.fhir.systems import (
+    APPOINTMENT_STATUS,
+    PARTICIPATION_STATUS,
     QUBS_APPOINTMENT_STATUS,
     QUBS_EXAM_CATEGORY,
     QUBS_MODALITY,
@@ -46,7 +48,12 @@ _SEARCH = (
     date("date", "start", definition=_definition("date")),
     token("identifier", "identifier", definition=_definition("identifier")),
     reference("location", _ACTOR, targets=("Location",), definition=_definition("location")),
-    token("part-status", "participant.status", definition=_definition("part-status")),
+    token(
+        "part-status",
+        "participant.status",
+        definition=_definition("part-status"),
+        system=PARTICIPATION_STATUS,
+    ),
     reference("patient", _ACTOR, targets=("Patient",), definition=_definition("patient")),
     reference(
         "practitioner", _ACTOR, targets=("Practitioner",), definition=_definition("practitioner")
@@ -55,7 +62,12 @@ _SEARCH = (
     token("service-category", "serviceCategory", definition=_definition("service-category")),
     token("service-type", "serviceType", definition=_definition("service-type")),
     token("specialty", "specialty", definition=_definition("specialty")),
-    token("status", "status", definition=_definition("status")),
+    token(
+        "status",
+        "status",
+        definition=_definition("status"),
+        system=APPOINTMENT_STATUS,
+    ),
 )  # no based-on, reason-reference, slot, supporting-info: their targets are not served
 
 DEFINITION = ResourceDefinition(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fhir_facade.fhir.systems import search_parameter
+from fhir_facade.fhir.systems import PUBLICATION_STATUS, search_parameter
 from fhir_facade.policy import ReachClass
 from fhir_facade.resources.definition import ResourceDefinition, date, string, token, uri
 
@@ -23,7 +23,12 @@ _SEARCH = (
     string("publisher", "publisher", definition=_conformance("publisher")),
     token("source-code", "group.element.code", definition=_definition("source-code")),
     uri("source-system", "group.source", definition=_definition("source-system")),
-    token("status", "status", definition=_conformance("status")),
+    token(
+        "status",
+        "status",
+        definition=_conformance("status"),
+        system=PUBLICATION_STATUS,
+    ),
     token("target-code", "group.element.target.code", definition=_definition("target-code")),
     uri("target-system", "group.target", definition=_definition("target-system")),
     string("title", "title", definition=_conformance("title")),

@@ -23,6 +23,8 @@ class SearchParameter:
     (`participant.actor` with target Patient is the `patient` parameter). Only served types are
     named.
     `definition` is the canonical URL of the SearchParameter (base R4 or US Core).
+    `system` is the code system that a `code` element implies, so that `system|code` finds it
+    (https://hl7.org/fhir/R4/search.html#token); '' for booleans and for what carries its own.
     """
 
     name: str
@@ -31,6 +33,7 @@ class SearchParameter:
     definition: str
     targets: tuple[str, ...] = ()
     documentation: str = ""
+    system: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,9 +64,14 @@ class ResourceDefinition:
         return next((p for p in self.search if p.name == name), None)
 
 
-def token(name: str, *paths: str, definition: str = "", documentation: str = "") -> SearchParameter:
-    """A token parameter over codes, codings, identifiers, contact points or booleans."""
-    return SearchParameter(name, "token", paths, definition, documentation=documentation)
+def token(
+    name: str, *paths: str, definition: str = "", documentation: str = "", system: str = ""
+) -> SearchParameter:
+    """A token parameter over codes, codings, identifiers, contact points or booleans; `system` is
+    what a `code` element implies."""
+    return SearchParameter(
+        name, "token", paths, definition, documentation=documentation, system=system
+    )
 
 
 def string(

@@ -7,6 +7,7 @@ from typing import Any
 from fhir_facade.fhir import FHIRResource
 from fhir_facade.fhir.data_absent import data_absent
 from fhir_facade.fhir.systems import (
+    DIAGNOSTIC_REPORT_STATUS,
     LOINC,
     US_CORE_DIAGNOSTIC_REPORT_NOTE,
     V2_0074,
@@ -55,7 +56,12 @@ _SEARCH = (
         targets=("Practitioner", "Organization"),
         definition=_definition("results-interpreter"),
     ),
-    token("status", "status", definition=_us_core("status")),
+    token(
+        "status",
+        "status",
+        definition=_us_core("status"),
+        system=DIAGNOSTIC_REPORT_STATUS,
+    ),
     reference(
         "subject",
         "subject",

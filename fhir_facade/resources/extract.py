@@ -190,7 +190,7 @@ def _token(rows: _Rows, parameter: SearchParameter, node: Any) -> None:
     if isinstance(node, bool):
         rows.tokens.append(TokenRow(parameter.name, "", "true" if node else "false"))
     elif isinstance(node, str):
-        rows.tokens.append(TokenRow(parameter.name, "", token_key(node)))
+        rows.tokens.append(TokenRow(parameter.name, token_key(parameter.system), token_key(node)))
     elif isinstance(node, dict):
         codings = node.get("coding")
         if isinstance(codings, list):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fhir_facade.fhir import FHIRResource
-from fhir_facade.fhir.systems import GROUP_RULE, search_parameter
+from fhir_facade.fhir.systems import GROUP_RULE, GROUP_TYPE, search_parameter
 from fhir_facade.policy import ReachClass
 from fhir_facade.resources.definition import ResourceDefinition, include_names, reference, token
 
@@ -28,7 +28,7 @@ _SEARCH = (
         definition=_definition("managing-entity"),
     ),
     reference("member", "member.entity", targets=("Patient",), definition=_definition("member")),
-    token("type", "type", definition=_definition("type")),
+    token("type", "type", definition=_definition("type"), system=GROUP_TYPE),
     token(
         "value",
         "characteristic.valueCodeableConcept",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fhir_facade.fhir import FHIRResource
 from fhir_facade.fhir.ids import resource_id
 from fhir_facade.fhir.systems import (
+    LOCATION_STATUS,
     SITE_TIME_ZONE,
     US_CORE_LOCATION,
     search_parameter,
@@ -45,7 +46,12 @@ _SEARCH = (
         definition=_definition("organization"),
     ),
     reference("partof", "partOf", targets=("Location",), definition=_definition("partof")),
-    token("status", "status", definition=_definition("status")),
+    token(
+        "status",
+        "status",
+        definition=_definition("status"),
+        system=LOCATION_STATUS,
+    ),
     token("type", "type", definition=_definition("type")),
 )  # no endpoint (not served), no near (no upstream gives a position)
 

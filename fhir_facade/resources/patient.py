@@ -8,6 +8,7 @@ from fhir_facade.fhir import FHIRResource
 from fhir_facade.fhir.data_absent import data_absent
 from fhir_facade.fhir.ids import resource_id
 from fhir_facade.fhir.systems import (
+    ADMINISTRATIVE_GENDER,
     US_CORE_PATIENT,
     V2_0203,
     search_parameter,
@@ -41,7 +42,12 @@ _SEARCH = (
     date("death-date", "deceasedDateTime", definition=search_parameter("Patient-death-date")),
     token("email", "telecom(system=email)", definition=search_parameter("individual-email")),
     string("family", "name.family", definition=us_core_search_parameter("patient-family")),
-    token("gender", "gender", definition=us_core_search_parameter("patient-gender")),
+    token(
+        "gender",
+        "gender",
+        definition=us_core_search_parameter("patient-gender"),
+        system=ADMINISTRATIVE_GENDER,
+    ),
     reference(
         "general-practitioner",
         "generalPractitioner",

@@ -8,6 +8,7 @@ from fhir_facade.fhir import FHIRResource
 from fhir_facade.fhir.data_absent import data_absent
 from fhir_facade.fhir.ids import resource_id
 from fhir_facade.fhir.systems import (
+    ADMINISTRATIVE_GENDER,
     US_CORE_PRACTITIONER,
     search_parameter,
     us_core_search_parameter,
@@ -32,7 +33,12 @@ _SEARCH = (
     ),
     token("email", "telecom(system=email)", definition=_individual("email")),
     string("family", "name.family", definition=_individual("family")),
-    token("gender", "gender", definition=_individual("gender")),
+    token(
+        "gender",
+        "gender",
+        definition=_individual("gender"),
+        system=ADMINISTRATIVE_GENDER,
+    ),
     string("given", "name.given", definition=_individual("given")),
     token(
         "identifier", "identifier", definition=us_core_search_parameter("practitioner-identifier")

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fhir_facade.fhir.dates import parse_interval
+from fhir_facade.fhir.systems import APPOINTMENT_STATUS
 from fhir_facade.mirror import find, plan, versions
 from fhir_facade.mirror.criteria import (
     Criterion,
@@ -100,10 +101,11 @@ def test_tokens(clinic: Database) -> None:
     assert len(search(clinic, "Patient", token("identifier", ("urn:test:patient", None)))) == 3
     assert search(clinic, "Patient", token("phone", (None, "555"))) == ["p1"]
     assert search(clinic, "Patient", token("email", (None, "555"))) == []
-    either = token("status", (None, "booked"), ("", "waitlist"))
+    either = token("status", (None, "booked"), (APPOINTMENT_STATUS, "waitlist"))
     assert search(clinic, "Appointment", either) == ["a1", "a3"]
     neither = token("status", (None, "booked"), (None, "waitlist"), negated=True)
     assert search(clinic, "Appointment", neither) == ["a2"]
+    assert search(clinic, "Appointment", token("status", ("urn:other", "booked"))) == []
     assert search(clinic, "Patient", token("gender", (None, "nul\x00"))) == []
 
 
@@ -358,6 +360,7 @@ def person(number: int, facts: tuple[Sequence[str], str | None, str | None, str 
     asking=st.lists(questions, min_size=1, max_size=3),
     few=st.sampled_from((0, 1, 4000)),
     steps=st.sampled_from((0, 1, 3, 2000)),
+    pages=st.sampled_from((0, 1, 20)),
 )
 def test_the_index_finds_what_reading_every_resource_finds(
     database: Database,
@@ -365,13 +368,14 @@ def test_the_index_finds_what_reading_every_resource_finds(
     asking: list[tuple[str, Any, Any]],
     few: int,
     steps: int,
+    pages: int,
 ) -> None:
     tenant = f"t{next(tenants)}"
     resources = [person(number, facts) for number, facts in enumerate(crowd)]
     publish(database, *resources, tenant=tenant)
     expected = sorted(r["id"] for r in resources if all(holds(q, r) for q in asking))
     criteria = [asked(q) for q in asking]
-    with patch.object(plan, "FEW_ROWS", few), patch.object(plan, "_FIRST_STEPS", steps):
+    with patch.multiple(plan, FEW_ROWS=few, _FIRST_STEPS=steps, _PAGES_LISTED=pages):
         assert search(database, "Patient", *criteria, tenant=tenant) == expected
         paged: list[str] = []
         while page := search(
