@@ -24,6 +24,10 @@ _ENOUGH = 20
 """A list as short as this needs no comparing with others."""
 _FIRST_STEPS = 2_000
 """Rows along the ids that are tried before a longer list is visited."""
+_PAGES_LISTED = 20
+"""From so many pages' worth of listed rows on, a page is likely to be filled by a part of the steps
+that visiting them all would take."""
+_PART_OF_LIST = 4
 
 
 class Query(NamedTuple):
@@ -54,11 +58,14 @@ class Query(NamedTuple):
 
     def page(self, conn: Connection, limit: int) -> list[Row]:
         """The first rows by id."""
-        few = _shortest(conn, self._restricting(), FEW_ROWS)
-        if few is None and len(self._restricting()) > 1:
-            page = self._near_page(conn, limit)
+        few, listed = _shortest_of(conn, self._restricting(), FEW_ROWS)
+        longer = few is None and len(self._restricting()) > 1
+        steps = _FIRST_STEPS if longer else listed // _PART_OF_LIST
+        if longer or (few is not None and listed > _PAGES_LISTED * limit):
+            page = self._near_page(conn, limit, steps)
             if page is not None:
                 return page
+        if longer:
             few = self._longer_list(conn)
         return _rows(conn, self._by(conn, few), limit)
 
@@ -77,7 +84,7 @@ class Query(NamedTuple):
             return None
         return _shortest(conn, restricting, FEW_ROWS * _RARER_TOGETHER)
 
-    def _near_page(self, conn: Connection, limit: int) -> list[Row] | None:
+    def _near_page(self, conn: Connection, limit: int, steps: int) -> list[Row] | None:
         """The page, if the first steps along the ids fill it."""
         if conn.dialect.name != "sqlite":
             return None
@@ -86,7 +93,7 @@ class Query(NamedTuple):
             "SELECT id FROM resource_version WHERE tenant = ? AND type = ? AND id > ?"
             " AND to_revision > ? ORDER BY id LIMIT 1 OFFSET ?"
         )
-        values = (self.tenant, self.type, start, self.revision, _FIRST_STEPS)
+        values = (self.tenant, self.type, start, self.revision, steps)
         last = run(conn, Sql(text, values))
         if not last:
             return None
@@ -122,8 +129,15 @@ def _rows(conn: Connection, matches: Sql, limit: int) -> list[Row]:
 
 def _shortest(conn: Connection, conditions: Sequence[Condition], most: int) -> Condition | None:
     """The condition that lists the fewest rows, if those are at most so many."""
+    return _shortest_of(conn, conditions, most)[0]
+
+
+def _shortest_of(
+    conn: Connection, conditions: Sequence[Condition], most: int
+) -> tuple[Condition | None, int]:
+    """The same, and how many rows it lists."""
     if conn.dialect.name != "sqlite":
-        return None
+        return None, 0
     best: Condition | None = None
     fewest = most + 1
     for condition in conditions:
@@ -134,7 +148,7 @@ def _shortest(conn: Connection, conditions: Sequence[Condition], most: int) -> C
             best, fewest = condition, listed
         if fewest <= _ENOUGH:
             break
-    return best
+    return best, fewest
 
 
 def _listed(conn: Connection, listing: Sql, at_most: int) -> int:
