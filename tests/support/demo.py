@@ -1,4 +1,4 @@
-"""A running demo for end-to-end tests: the same command a user runs, on free ports, with less data."""
+"""A running demo for end-to-end tests: the command a user runs, on free ports, with less data."""
 
 from __future__ import annotations
 
@@ -22,6 +22,20 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def demo_command(state: Path, port: int, scale: float, *more: str) -> subprocess.Popen[bytes]:
+    """The demo command with its output in a pipe, for starts that fail."""
+    command = [sys.executable, "-m", "fhir_facade.cli", "demo", "--port", str(port)]
+    command += ["--state", str(state), "--scale", str(scale), *more]
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "SANDBOX_PORT": "0", "COLUMNS": "400"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+    )
 
 
 @dataclass
