@@ -623,6 +623,61 @@ def test_files_are_not_for_caches_and_are_attachments(api: Api, whole: Exported)
     issue(api.get(url, None), 401)
 
 
+# --- granular scopes
+
+
+def test_granular_scopes_hold_for_exports_and_their_files(api: Api, whole: Exported) -> None:
+    radiology = "backend:system/DiagnosticReport.rs?category=http://loinc.org|LP29684-5"
+    laboratory = "backend:system/DiagnosticReport.rs?category=http://loinc.org|LP29693-6"
+    made = api.export("", radiology)
+    assert {item["type"] for item in made.manifest["output"]} == {"DiagnosticReport"}
+    assert made.of_type("DiagnosticReport") == whole.of_type("DiagnosticReport")
+    empty = api.export("_type=DiagnosticReport", laboratory)
+    assert empty.manifest["output"] == []
+    url = made.manifest["output"][0]["url"]
+    issue(api.get(url, laboratory), 403)
+    assert api.get(url, radiology).status_code == 200
+    assert api.get(url, "backend").status_code == 200
+    wide = next(i["url"] for i in whole.manifest["output"] if i["type"] == "DiagnosticReport")
+    issue(api.get(wide, radiology), 403)
+    heirs = api.export("", f"{radiology} system/Provenance.rs")
+    targets = {
+        target["reference"].partition("/")[0]
+        for one in heirs.of_type("Provenance").values()
+        for target in one["target"]
+    }
+    assert targets == {"DiagnosticReport"}
+
+
+# --- bodies
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_bodies_have_a_bound(api: Api, chunked: bool) -> None:
+    parts = [b'{"resourceType":"Parameters","parameter":[', b" " * (1 << 20), b"]}"]
+    headers = {"Content-Type": FHIR_JSON, "Connection": "close"}
+    body = iter(parts) if chunked else b"".join(parts)
+    issue(api.kickoff(method="POST", headers=headers, body=body), 413)
+
+
+def test_a_body_in_chunks_is_read(api: Api) -> None:
+    body = parameters(("_type", "String", "Organization")).encode()
+    chunks = iter([body[:20], body[20:]])
+    made = api.export(method="POST", headers={"Content-Type": FHIR_JSON}, body=chunks)
+    assert {item["type"] for item in made.manifest["output"]} == {"Organization"}
+
+
+def test_json_nested_without_end_is_refused(api: Api) -> None:
+    body = '{"resourceType":"Parameters","parameter":' + "[" * 5000 + "]" * 5000 + "}"
+    issue(api.kickoff(method="POST", headers={"Content-Type": FHIR_JSON}, body=body), 400)
+
+
+@pytest.mark.parametrize("operation", ["$export", "%24export"])
+def test_the_operation_may_be_percent_encoded(api: Api, operation: str) -> None:
+    accepted = api.get(f"/Group/{api.contract['group_id']}/{operation}", "backend")
+    cancelled(api, accepted)
+
+
 # --- the other tenant
 
 

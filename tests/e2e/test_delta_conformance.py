@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +24,8 @@ from tests.support.demo_operator import operator
 from tests.support.fhir_api import Api, Exported, api_of, entries, issue, link
 
 TENANT = "zenith"
-GROUP = "e2e-listed"
+RUN = secrets.token_hex(3)  # a state may be kept between runs
+GROUP = f"e2e-listed-{RUN}"
 Resource = dict[str, Any]
 
 
@@ -103,9 +105,9 @@ def story(api: Api, demo: RunningDemo) -> Iterator[Story]:
         qubs.change("appointment", TENANT, upstream_id(changed), studyDescription="Changed once")
         qubs.remove("appointment", TENANT, upstream_id(removed))
         qubs.change("patient", TENANT, numbers["third"], lastName="Renamed-Müller")
-        qubs.add("appointment", TENANT, "E2E-1", patientId=numbers["third"], **new)
-        qubs.add("patient", TENANT, "990001", firstName="New", lastName="Comer", gender="F")
-        qubs.add("appointment", TENANT, "E2E-2", patientId="990001", **new)
+        qubs.add("appointment", TENANT, f"E2E-{RUN}-1", patientId=numbers["third"], **new)
+        qubs.add("patient", TENANT, f"99{RUN}", firstName="New", lastName="Comer", gender="F")
+        qubs.add("appointment", TENANT, f"E2E-{RUN}-2", patientId=f"99{RUN}", **new)
         host.sync(sweeps=2)
         qubs.change("appointment", TENANT, upstream_id(changed), studyDescription="Changed twice")
         host.sync()
@@ -118,8 +120,8 @@ def story(api: Api, demo: RunningDemo) -> Iterator[Story]:
             before_ids=before_ids,
             changed=changed["id"],
             removed=removed["id"],
-            added="qubs-E2E-1",
-            newcomer="qubs-990001",
+            added=f"qubs-E2E-{RUN}-1",
+            newcomer=f"qubs-99{RUN}",
             patient=patient_of(changed) or "",
             edited_patient=edited_patient,
         )
@@ -243,7 +245,7 @@ def test_since_gives_what_changed_and_nothing_else(story: Story) -> None:
     assert fresh == set(everything(story.since))
     assert f"Appointment/{story.added}" in fresh
     assert f"Patient/{story.newcomer}" in fresh
-    assert "Appointment/qubs-E2E-2" in fresh
+    assert f"Appointment/qubs-E2E-{RUN}-2" in fresh
     assert f"Patient/{story.patient}" not in fresh
     assert story.since.manifest["transactionTime"] == story.after.manifest["transactionTime"]
     assert story.since.manifest["transactionTime"] > story.time
@@ -333,7 +335,7 @@ def listed(api: Api, story: Story, demo: RunningDemo) -> Iterator[tuple[Api, lis
     own.contract = {
         **api.contract,
         "group_id": GROUP,
-        "clients": {"backend": {"client_id": "e2e-listed", "jwk": jwk}},
+        "clients": {"backend": {"client_id": GROUP, "jwk": jwk}},
     }
     own.demo = RunningDemo(
         demo.process,
@@ -350,7 +352,7 @@ def listed(api: Api, story: Story, demo: RunningDemo) -> Iterator[tuple[Api, lis
         host.list_group(GROUP, (first,))
         host.add_app(
             {
-                "client_id": "e2e-listed",
+                "client_id": GROUP,
                 "client_name": "Listed",
                 "token_endpoint_auth_method": "private_key_jwt",
                 "grant_types": ["client_credentials"],

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import socket
+import sqlite3
+from contextlib import closing
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -16,7 +19,8 @@ import pytest
 
 from fhir_facade.fhir.validation.deep import deep_check
 from tests.support.demo import RunningDemo
-from tests.support.fhir_api import FHIR_JSON, Api, api_of, entries, issue, link
+from tests.support.demo_operator import operator
+from tests.support.fhir_api import FHIR_JSON, Api, api_of, entries, issue, link, wait_for
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 STORED = ["Appointment", "DiagnosticReport", "Location", "Organization", "Patient", "Practitioner"]
@@ -933,3 +937,127 @@ def test_next_links_keep_to_the_reach(api: Api, patient: str) -> None:
             assert patients_of(one) == {patient}
     issue(api.get(following), 400)
     issue(api.get(following, "portal"), 400)
+
+
+# --- mixed scopes and assigned patients
+
+
+@pytest.mark.parametrize(
+    ("who", "everyone", "own"),
+    [
+        ("launch:launch/patient patient/Appointment.rs user/Patient.rs", "Patient", "Appointment"),
+        ("launch:launch/patient user/Patient.rs patient/*.rs", "Patient", "DiagnosticReport"),
+        ("launch:launch/patient patient/Patient.rs user/Appointment.rs", "Appointment", "Patient"),
+    ],
+)
+def test_levels_are_joined_type_by_type(
+    api: Api, patient: str, other: str, who: str, everyone: str, own: str
+) -> None:
+    assert api.ids(everyone, "_count=1000", who) == api.ids(everyone, "_count=1000")
+    found = entries(api.search(own, "_count=1000", who))
+    assert found
+    for one in found:
+        assert patients_of(one) == {patient}
+    naming = {"Patient": "_id", "Appointment": "patient", "DiagnosticReport": "patient"}
+    issue(api.get(f"/{own}?{naming[own]}={other}", who), 403)
+    wide = api.get(f"/{everyone}?{naming[everyone]}={other}", who)
+    assert wide.json()["total"] > 0
+
+
+def test_a_user_with_assigned_patients_sees_them_only(
+    api: Api, demo: RunningDemo, patient: str, other: str
+) -> None:
+    third = str(api.contract["users"]["patient"]["patient_id"])
+    name = f"e2e-assigned-{secrets.token_hex(4)}"
+    with operator(demo, "acme") as host:
+        host.add_user(name, "a-long-password", patients=(other, third))
+    person = {"username": name, "password": "a-long-password"}
+    users = {**api.contract["users"], "assigned": person}
+    changed = {**demo.contract, "demo": {**demo.demo, "users": users}}
+    own = Api(RunningDemo(demo.process, demo.state, demo.port, changed))
+    who = "launch:assigned:user/*.rs"
+    assert set(own.ids("Patient", "_count=1000", who)) == {other, third}
+    for kind in ("Appointment", "DiagnosticReport", "Provenance"):
+        found = entries(own.search(kind, "_count=1000", who))
+        assert found
+        for one in found:
+            assert patients_of(one) <= {other, third}
+    assert own.get(f"/Patient/{other}", who).status_code == 200
+    issue(own.get(f"/Patient/{patient}", who), 404)
+    mine = entries(api.search("Appointment", [("patient", patient)]))[0]["id"]
+    issue(own.get(f"/Appointment/{mine}", who), 404)
+    issue(own.get(f"/Appointment/{mine}/_history", who), 404)
+    assert own.search("Appointment", [("patient", patient)], who)["total"] == 0
+    assert own.search("Appointment", [("patient", f"{other},{third}")], who)["total"] > 0
+    issue(own.get("/Group/all-patients", who), 404)
+    assert own.ids("Group", "", who) == []
+
+
+# --- what is kept of a request
+
+
+def test_every_access_is_audited_without_its_values(api: Api, demo: RunningDemo) -> None:
+    family = str(api.get(f"/Patient/{api.contract['patient_id']}").json()["name"][0]["family"])
+    asked = [
+        ("GET", f"/Patient?family={family}", "practitioner", "search-type", 200),
+        ("GET", f"/Patient/{api.contract['patient_id']}", "patient", "read", 200),
+        ("GET", f"/Patient/{api.contract['patient_id']}/_history/1", "patient", "vread", 200),
+        ("GET", f"/Patient/{api.contract['other_patient_id']}", "patient", "read", 404),
+        ("GET", f"/Appointment?patient={family}", "patient", "search-type", 403),
+        ("GET", "/Group/all-patients", "portal", "read", 403),
+        ("GET", f"/Patient?birthdate={family}", "practitioner", "search-type", 400),
+        ("GET", f"/Group/{api.contract['group_id']}/$export", "backend", "export", 202),
+    ]
+    ids = []
+    for number, (method, path, who, _, status) in enumerate(asked):
+        given = f"e2e-audit-{number}-{secrets.token_hex(4)}"
+        answer = api.call(method, path, who, headers={"X-Correlation-Id": given})
+        assert answer.status_code == status, path
+        if status == 202:
+            api.call("DELETE", answer.headers["Content-Location"], who)
+        ids.append(given)
+
+    def rows() -> dict[str, dict[str, Any]] | None:
+        with closing(sqlite3.connect(demo.state / "auth.db")) as database:
+            database.row_factory = sqlite3.Row
+            marks = ",".join("?" * len(ids))
+            query = f"select * from audit_event where correlation_id in ({marks})"
+            found = {row["correlation_id"]: dict(row) for row in database.execute(query, ids)}
+        return found if len(found) == len(ids) else None
+
+    found = wait_for(rows, 10)
+    for given, (_, _, _, interaction, status) in zip(ids, asked, strict=True):
+        row = found[given]
+        assert (row["interaction"], row["status"]) == (interaction, status)
+        assert row["client_id"]
+        assert family not in json.dumps(row, default=str)
+    assert api.contract["patient_id"] in found[ids[1]]["patients"]
+    for log in (demo.state / "logs").glob("*.log"):
+        text = log.read_text(errors="replace")
+        assert not re.search(rf"\b{re.escape(family)}\b", text)
+        assert api.token("patient") not in text
+
+
+# --- bundles
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/Patient?_count=5",
+        "/Patient?_count=0",
+        "/Patient?_id=nobody",
+        "/Appointment?_count=20&_include=Appointment:patient&_include=Appointment:location",
+        "/DiagnosticReport?_count=20&_revinclude=Provenance:target",
+        "/Patient?_count=3&_summary=true",
+        "/Appointment?_count=3&_elements=start",
+        "/ConceptMap",
+    ],
+)
+def test_bundles_are_valid(api: Api, path: str) -> None:
+    bundle = api.get(path, headers={"Prefer": "handling=lenient"}).json()
+    if "_summary" not in path and "_elements" not in path:
+        assert deep_check(bundle) == []
+    for entry in bundle.get("entry", []):
+        resource = entry["resource"]
+        assert entry["fullUrl"] == f"{api.base}/{resource['resourceType']}/{resource['id']}"

@@ -144,6 +144,8 @@ def test_every_declared_parameter_finds_what_a_full_scan_finds(
             for one in token_questions(scanned, name)
             if kind == "token" or (one[2] == "" and "|" not in one[1])
         ]
+    if resource_type == "Provenance":
+        questions = questions[::4]  # it has by far the most resources
     for sent, value, modifier, wanted in questions:
         right = ids_of(
             one for one in scanned if oracle.matches(one, name, kind, wanted, zone, modifier)

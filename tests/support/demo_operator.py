@@ -51,6 +51,18 @@ class Operator:
         """Register an app by its RFC 7591 metadata."""
         admin.create_client(self._facade.auth_store, self._tenant, metadata)
 
+    def add_user(self, username: str, password: str, *, patients: tuple[str, ...]) -> None:
+        """Make a practitioner who sees these patients only."""
+        admin.create_user(
+            self._facade.auth_store,
+            self._tenant,
+            username,
+            password,
+            role="practitioner",
+            fhir_user=f"Practitioner/{username}",
+            patients=patients,
+        )
+
 
 @contextmanager
 def operator(demo: RunningDemo, tenant: str) -> Iterator[Operator]:

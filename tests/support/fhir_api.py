@@ -79,12 +79,12 @@ class Api:
 
     def token(self, who: str) -> str:
         """An access token, taken anew when it has grown old. `name:scope` is a backend client with
-        other scopes than its own.
+        other scopes than its own, `launch:[user:]scope` a launch with any scopes.
         """
         known = self._tokens.get(who)
         if known is None or known[0] < time.monotonic():
-            if who in _LAUNCHES:
-                scope, user = _LAUNCHES[who]
+            if who in _LAUNCHES or who.startswith("launch:"):
+                scope, user = _LAUNCHES.get(who) or _launch(who)
                 answer = launch_token(self.demo, scope, user=user, tenant=self.tenant)
                 text = str(answer["access_token"])
                 known = (time.monotonic() + 3000, text)
@@ -209,6 +209,13 @@ class Api:
                 assert file.status_code == 200, file.text
                 made.files[item["url"]] = file.content
         return made
+
+
+def _launch(who: str) -> tuple[str, str]:
+    first, _, rest = who.removeprefix("launch:").partition(":")
+    if "/" in first:
+        return who.removeprefix("launch:"), "practitioner"
+    return rest, first
 
 
 _known: dict[str, Api] = {}
