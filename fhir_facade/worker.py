@@ -96,11 +96,14 @@ def _child(parent: int) -> threading.Event:
 def _export(parent: int) -> None:
     from fhir_facade.app import build
     from fhir_facade.bulk.worker import run_worker
+    from fhir_facade.housekeeping import keep_house
 
     stop = _child(parent)
     facade = build(load())
+    housekeeping = keep_house(facade, stop)
     try:
         run_worker(facade.bulk, stop)
+        housekeeping.join()
     finally:
         facade.close()
 

@@ -13,6 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from fhir_facade.cli.wiring import facade, known_tenant
 from fhir_facade.errors import NotFound
 from fhir_facade.mirror.groups import GroupDefinition
+from fhir_facade.mirror.reindex import reindex
+from fhir_facade.resources.registry import REGISTRY
 from fhir_facade.sync import runner
 from fhir_facade.sync.job import OnProgress
 from fhir_facade.sync.job import Progress as Step
@@ -40,7 +42,9 @@ def bars(console: Console) -> tuple[Progress, OnProgress]:
 @click.command()
 @TENANT
 @click.option("--full", is_flag=True, help="Read everything and complete a sweep.")
-@click.option("--remap", is_flag=True, help="Map all stored records again, without upstream calls.")
+@click.option(
+    "--remap", is_flag=True, help="Map and index what is stored again, without upstream calls."
+)
 def sync(tenant: str | None, full: bool, remap: bool) -> None:
     """Pull from the upstreams once, map, validate and publish; every tenant unless one is named."""
     failed = False
@@ -53,6 +57,7 @@ def sync(tenant: str | None, full: bool, remap: bool) -> None:
         with display:
             for job in jobs:
                 if remap:
+                    reindex(parts.database, REGISTRY, job.tenant, job.zone)
                     report = runner.remap(parts.sync, job, progress=show)
                 else:
                     report = runner.sync_once(parts.sync, job, full=full, progress=show)
