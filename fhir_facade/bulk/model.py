@@ -64,9 +64,9 @@ class BulkSettings:
     """Resources of a part at most."""
     page_rows: int = 1_000
     """Rows of one read transaction at most."""
-    lease_seconds: float = 15.0
+    lease_seconds: float = 10.0
     """After this long without a renewal a part is given to another worker."""
-    renew_seconds: float = 3.0
+    renew_seconds: float = 2.0
     """How often a running part renews its lease, and so the longest time until it notices a cancel.
     """
     max_failures: int = 5
