@@ -31,6 +31,7 @@ from fhir_facade.resources.registry import REGISTRY
 from fhir_facade.resources.terminology import CodeTables, concept_maps, tables_for
 from fhir_facade.rest.auth_ports import FacadePorts
 from fhir_facade.rest.blueprint import create_blueprint, create_root_blueprint
+from fhir_facade.rest.correlation import correlate
 from fhir_facade.rest.parts import RestParts, TenantParts
 from fhir_facade.search.cursor import CursorBox
 from fhir_facade.settings import Settings, load
@@ -177,7 +178,9 @@ def create_app(settings: Settings | None = None, *, facade: Facade | None = None
     app.url_map.merge_slashes = False
     rest = _rest(facade)
     app.register_blueprint(create_root_blueprint(rest))
-    app.register_blueprint(facade.auth.blueprint(), url_prefix="/fhir/<tenant>")
+    authorization = facade.auth.blueprint()
+    correlate(authorization)
+    app.register_blueprint(authorization, url_prefix="/fhir/<tenant>")
     app.register_blueprint(create_blueprint(rest), url_prefix="/fhir/<tenant>")
     if hops := facade.settings.trusted_proxies:
         middleware: Any = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0, x_prefix=0)

@@ -23,6 +23,7 @@ DEFAULT_BACKEND_SCOPE = "system/*.rs"
 SMALLEST_RSA = 2048
 
 _CLIENT_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_AUTHORITY = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d+)?")
 _PRIVATE_USE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+")
 _AUTH_METHODS: tuple[str, ...] = get_args(AuthMethod)
 _GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials")
@@ -60,7 +61,7 @@ def client_from_metadata(tenant: str, metadata: Mapping[str, Any]) -> tuple[Clie
         scope=_text(metadata, "scope") or default_scope,
         secret_hash=None if secret is None else keyring.hash_token(secret),
         redirect_uris=redirect_uris,
-        launch_uri=_text(metadata, "launch_uri"),
+        launch_uri=_launch_uri(metadata),
         grant_types=grant_types,
         jwks=jwks,
         jwks_uri=jwks_uri,
@@ -141,10 +142,21 @@ def _redirect_uris(metadata: Mapping[str, Any]) -> tuple[str, ...]:
         if not _redirect_uri_allowed(uri):
             raise InvalidClientMetadata(
                 "Each redirect_uri must be an absolute https address (http only on loopback, or a"
-                " private scheme with a dot in its name) without a fragment",
+                " private scheme with a dot in its name) without fragment, user or wildcard",
                 "invalid_redirect_uri",
             )
     return tuple(dict.fromkeys(uris))
+
+
+def _launch_uri(metadata: Mapping[str, Any]) -> str | None:
+    """Where an EHR sends the browser: a web address, held to the rules of redirect URIs."""
+    uri = _text(metadata, "launch_uri")
+    if uri is not None and not (uri.startswith(("http:", "https:")) and _redirect_uri_allowed(uri)):
+        raise InvalidClientMetadata(
+            "launch_uri must be an absolute https address (http only on loopback) without fragment,"
+            " user or wildcard"
+        )
+    return uri
 
 
 def _redirect_uri_allowed(uri: str) -> bool:
@@ -153,6 +165,8 @@ def _redirect_uri_allowed(uri: str) -> bool:
     try:
         parts = urlsplit(uri)
     except ValueError:
+        return False
+    if parts.netloc and not _AUTHORITY.fullmatch(parts.netloc):
         return False
     if parts.scheme == "https":
         return bool(parts.hostname)

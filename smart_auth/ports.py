@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from smart_auth.scopes import Level
+
 
 @dataclass(frozen=True)
 class TenantInfo:
@@ -53,8 +55,8 @@ class Facade(Protocol):
     def tenants(self) -> Mapping[str, TenantInfo]:
         """All tenants by slug."""
 
-    def resource_types(self, tenant: str) -> Sequence[str]:
-        """Types this tenant serves, for `scopes_supported` and the consent page."""
+    def resource_types(self, tenant: str, level: Level) -> Sequence[str]:
+        """Types this tenant serves to scopes of a level, for `scopes_supported`."""
 
     def scope_types(self) -> Sequence[str]:
         """Every R4 type name a scope may carry; others are unknown scopes and dropped."""

@@ -13,10 +13,12 @@ from fhir_facade.mirror import versions
 from fhir_facade.mirror.criteria import Criterion, StringCriterion, TokenCriterion, TokenValue
 from fhir_facade.mirror.database import Database
 from fhir_facade.mirror.find import FindRequest, find
-from fhir_facade.policy import AllPatients, Grant, PatientSet, Reach, SomePatients
+from fhir_facade.policy import AllPatients, Grant, PatientSet, Reach, ReachClass, SomePatients
 from fhir_facade.resources.definition import ResourceDefinition
 from fhir_facade.resources.extract import fold
+from fhir_facade.telemetry import correlation_id
 from smart_auth.ports import AccessEvent, PatientChoice, TenantInfo
+from smart_auth.scopes import Level
 
 _SCOPE_TYPES = tuple(sorted(R4_TYPES))
 
@@ -40,9 +42,13 @@ class FacadePorts:
         """All tenants by slug."""
         return self._tenants
 
-    def resource_types(self, tenant: str) -> Sequence[str]:
-        """The served types, the same for every tenant."""
-        return tuple(self._registry)
+    def resource_types(self, tenant: str, level: Level) -> Sequence[str]:
+        """The served types, the same for every tenant; those of staff are not under `patient/`."""
+        return tuple(
+            name
+            for name, definition in self._registry.items()
+            if level != "patient" or definition.reach is not ReachClass.STAFF
+        )
 
     def scope_types(self) -> Sequence[str]:
         """Every resource type of R4."""
@@ -92,7 +98,7 @@ class FacadePorts:
                 user_id=event.user_id,
                 patient_ids=(event.patient_id,) if event.patient_id else (),
                 reason=event.reason,
-                correlation_id=event.correlation_id,
+                correlation_id=event.correlation_id or correlation_id() or None,
             )
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import request
+from flask import Blueprint, Response, request
 
 from fhir_facade import telemetry
 
@@ -16,6 +16,17 @@ def begin_correlation() -> None:
     environ = request.environ
     given = environ.get("HTTP_X_CORRELATION_ID") or environ.get("HTTP_X_REQUEST_ID")
     telemetry.set_correlation_id(given)
+
+
+def correlate(blueprint: Blueprint) -> None:
+    """Give the requests of a blueprint that is not ours an id too, and name it in their answers."""
+    blueprint.before_request(begin_correlation)
+    blueprint.after_request(_name_it)
+
+
+def _name_it(response: Response) -> Response:
+    response.headers[HEADER] = correlation_id()
+    return response
 
 
 def correlation_id() -> str:

@@ -176,6 +176,8 @@ class LaunchRefreshGrant(RefreshTokenGrant):
         asked = core.scopes(asked_text)
         if len(asked.items) != len(set(asked_text.split())) or not granted.covers(asked):
             raise InvalidScopeError("scope must lie within the scope that was granted")
+        if not asked.meaningful:
+            raise InvalidScopeError("scope would leave nothing: ask for some of what was granted")
         return asked
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from authlib.oauth2.rfc6749 import InvalidClientError, InvalidRequestError
+from authlib.oauth2.rfc6749.errors import UnauthorizedClientError
 from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 
 from smart_auth import clock, keyring
@@ -31,7 +32,14 @@ class Introspection(IntrospectionEndpoint):
     server: OAuthServer
 
     def authenticate_endpoint_client(self, request: TokenRequest) -> Client:
-        """The caller, by its secret, its key or a bearer token."""
+        """The caller, by its secret, its key or a bearer token; else 401 (RFC 7662 section 2.3)."""
+        try:
+            return self._caller(request)
+        except (InvalidClientError, UnauthorizedClientError) as error:
+            error.status_code = 401
+            raise
+
+    def _caller(self, request: TokenRequest) -> Client:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             return self.server.authenticate_client(request, self.CLIENT_AUTH_METHODS)

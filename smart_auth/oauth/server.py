@@ -87,7 +87,14 @@ class OAuthServer(AuthorizationServer):
             client_id=client.get_client_id() if isinstance(client, Client) else None,
             reason=f"{error.error}: {error.description}",
         )
-        return self.handle_response(*error(None))
+        status, body, headers = error(None)
+        return self.handle_response(status, body, [self._with_realm(*one) for one in headers])
+
+    def _with_realm(self, name: str, value: str) -> tuple[str, str]:
+        """Authlib's Basic challenge lacks the realm that RFC 7617 section 2 requires."""
+        if name == "WWW-Authenticate":
+            value = value.replace("Basic ", f'Basic realm="{self.tenant.issuer}", ', 1)
+        return name, value
 
 
 def _check_grant_type(form: dict[str, str]) -> None:

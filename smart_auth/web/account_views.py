@@ -15,7 +15,7 @@ from smart_auth.scope_words import describe
 from smart_auth.sessions import Sessions
 from smart_auth.web import pages
 from smart_auth.web.browser import Browser
-from smart_auth.web.launch_pages import LaunchPages, problem_page
+from smart_auth.web.launch_pages import LaunchPages, patient_shown, problem_page
 
 
 class AccountViews:
@@ -92,8 +92,10 @@ class AccountViews:
 
     def _shown(self, tenant: TenantInfo, user: User, grant: Grant) -> dict[str, Any]:
         client = self._core.store.clients.get(tenant.slug, grant.client_id)
+        patient = patient_shown(self._core, tenant, grant.context.patient)
         return {
             "id": grant.grant_id,
+            "patient": None if patient is None else patient.name or patient.id,
             "app": grant.client_id if client is None else client.name,
             "since": _date(grant.created_at),
             "used": _date(grant.last_used_at),

@@ -8,6 +8,7 @@ from smart_auth.core import Core
 from smart_auth.oauth.assertion import ALGORITHMS
 from smart_auth.oauth.server import GRANT_TYPES
 from smart_auth.ports import TenantInfo
+from smart_auth.scopes import Level
 
 AUTH_METHODS = ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
 
@@ -30,6 +31,8 @@ CAPABILITIES = [
     "permission-v1",
     "permission-v2",
 ]
+
+LEVELS: tuple[Level, ...] = ("patient", "user", "system")
 
 PLAIN_SCOPES = [
     "openid",
@@ -79,11 +82,10 @@ def openid_configuration(core: Core, tenant: TenantInfo) -> dict[str, Any]:
 
 def scopes_supported(core: Core, tenant: TenantInfo) -> list[str]:
     """Plain scopes, then wildcards and the types this tenant serves, in both dialects."""
-    types = ["*", *core.ports.resource_types(tenant.slug)]
     resources = [
         f"{level}/{resource_type}.{access}"
-        for level in ("patient", "user", "system")
-        for resource_type in types
+        for level in LEVELS
+        for resource_type in ("*", *core.ports.resource_types(tenant.slug, level))
         for access in ("rs", "read")
     ]
     return PLAIN_SCOPES + resources

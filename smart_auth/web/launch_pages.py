@@ -103,17 +103,20 @@ class LaunchPages:
             csrf=self._browser.csrf(f"consent/{value}/{asked.user.user_id}"),
             client=asked.client,
             user=asked.user,
-            patient=self._patient_shown(asked.patient),
+            patient=patient_shown(self._core, self._tenant, asked.patient),
             scopes=[(str(item), describe(item, asked.user.role)) for item in asked.scope],
             keeps="offline_access" in asked.scope,
+            days=self._core.settings.lifetimes.refresh_token // 86_400,
         )
         return self._browser.remember(response)
 
-    def _patient_shown(self, patient: str | None) -> PatientChoice | None:
-        if patient is None:
-            return None
-        found = self._core.ports.choose_patients(self._tenant.slug, frozenset({patient}), "", 1)
-        return found[0] if found else PatientChoice(patient, patient, "", "")
+
+def patient_shown(core: Core, tenant: TenantInfo, patient: str | None) -> PatientChoice | None:
+    """The patient of a grant as a person knows them."""
+    if patient is None:
+        return None
+    found = core.ports.choose_patients(tenant.slug, frozenset({patient}), "", 1)
+    return found[0] if found else PatientChoice(patient, patient, "", "")
 
 
 def problem_page(

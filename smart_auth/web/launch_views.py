@@ -90,8 +90,8 @@ class LaunchViews:
     def patient(self, tenant: TenantInfo) -> Response:
         """Search again, or take the chosen patient.
 
-        Enter in the search field presses the form's first button, so a changed text is a search
-        whichever button was pressed.
+        Enter anywhere presses the form's first button, which is Search: a changed text is a search,
+        an unchanged one with a patient chosen goes on, whichever button was pressed.
         """
         value = pages.posted("request")
         browser = Browser(self._core, self._sessions, tenant)
@@ -103,7 +103,8 @@ class LaunchViews:
             return self._pages(tenant, browser).login(value, pending)
         _, user = found
         text, chosen = pages.posted("q"), pages.posted("patient")
-        searching = pages.posted("action") == "search" or text != pages.posted("shown")
+        pressed_search = pages.posted("action") == "search" and not chosen
+        searching = pressed_search or text != pages.posted("shown")
         if searching:
             return self._pages(tenant, browser).picker(value, pending, user, text)
         if not chosen or not consent.may_choose(self._core, tenant, user, chosen):

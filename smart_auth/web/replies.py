@@ -37,7 +37,9 @@ def try_later(status: int, description: str, seconds: int) -> Response:
 def open_to_any_origin(response: Response) -> Response:
     """CORS for browsers' apps: any origin, no credentials (cookies are never looked at here)."""
     response.headers["Access-Control-Allow-Origin"] = "*"
-    response.headers["Access-Control-Expose-Headers"] = "WWW-Authenticate, Retry-After"
+    response.headers["Access-Control-Expose-Headers"] = (
+        "WWW-Authenticate, Retry-After, X-Correlation-Id"
+    )
     return response
 
 

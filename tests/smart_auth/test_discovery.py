@@ -185,6 +185,8 @@ def test_supported_scopes_are_scopes(http: FlaskClient, server: AuthServer) -> N
     said = http.get("/fhir/acme/.well-known/smart-configuration").get_json()["scopes_supported"]
     assert str(server.core.scopes(" ".join(said))) == " ".join(said)
     assert {"patient/Patient.rs", "user/*.read", "system/*.rs", "openid"} <= set(said)
+    groups = {"user/Group.rs", "user/Group.read", "system/Group.rs", "system/Group.read"}
+    assert {scope for scope in said if "Group" in scope} == groups
 
 
 def test_openid_configuration_has_what_is_required(http: FlaskClient) -> None:

@@ -606,7 +606,7 @@ class TestClientAuthentication:
     ) -> None:
         answer = tab.client.post(TOKEN, data=form, headers=headers)
         assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_client")
-        assert answer.headers["WWW-Authenticate"].startswith("Basic ")
+        assert answer.headers["WWW-Authenticate"].startswith('Basic realm="http')
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
 
     def test_a_confidential_app_must_authenticate(self, tab: Tab, form: dict[str, str]) -> None:

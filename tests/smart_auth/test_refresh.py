@@ -138,7 +138,17 @@ def test_scope_may_be_narrowed_for_one_access_token(
 
 
 @pytest.mark.parametrize(
-    "wide", ["patient/*.cruds", "user/*.rs", "system/*.rs", "profile", "bogus", "openid bogus"]
+    "wide",
+    [
+        "patient/*.cruds",
+        "user/*.rs",
+        "system/*.rs",
+        "profile",
+        "bogus",
+        "openid bogus",
+        " ",
+        "fhirUser",
+    ],
 )
 def test_scope_cannot_be_widened(tab: Tab, wide: str) -> None:
     token = buy(tab)["refresh_token"]

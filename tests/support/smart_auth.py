@@ -20,6 +20,7 @@ from joserfc.jwk import ECKey, Key, KeyParameters, RSAKey
 from smart_auth import admin
 from smart_auth.ports import AccessEvent, PatientChoice, TenantInfo
 from smart_auth.records import User
+from smart_auth.scopes import Level
 from smart_auth.server import AuthServer
 from smart_auth.settings import AuthSettings
 from smart_auth.store import AuthStore
@@ -49,8 +50,8 @@ class FakeFacade:
     def tenants(self) -> Mapping[str, TenantInfo]:
         return {s: TenantInfo(s, f"{self.public_url}/fhir/{s}", s.title()) for s in self.slugs}
 
-    def resource_types(self, tenant: str) -> Sequence[str]:
-        return TYPES
+    def resource_types(self, tenant: str, level: Level) -> Sequence[str]:
+        return TYPES if level == "patient" else (*TYPES, "Group")
 
     def scope_types(self) -> Sequence[str]:
         return tuple(KNOWN_TYPES)

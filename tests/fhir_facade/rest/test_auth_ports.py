@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fhir_facade import telemetry
 from fhir_facade.resources.registry import REGISTRY
 from fhir_facade.rest.auth_ports import FacadePorts
 from smart_auth.ports import AccessEvent, Facade, PatientChoice, TenantInfo
@@ -47,14 +48,17 @@ def test_knows_who_exists(rest: RestApp) -> None:
 
 
 def test_names_types(rest: RestApp) -> None:
-    assert set(ports(rest).resource_types("acme")) == set(REGISTRY)
+    assert set(ports(rest).resource_types("acme", "system")) == set(REGISTRY)
+    assert set(REGISTRY) - set(ports(rest).resource_types("acme", "patient")) == {"Group"}
     assert {"Observation", "Patient"} <= set(ports(rest).scope_types())
 
 
 def test_keeps_what_happened(rest: RestApp) -> None:
     event = AccessEvent("acme", "login", "refused", user_id="u1", patient_id="p1", reason="x")
-    ports(rest).record(event)
+    with telemetry.bind_correlation("c-12345678"):
+        ports(rest).record(event)
     (row,) = rest.audited()
+    assert row["correlation_id"] == "c-12345678"
     assert (row["action"], row["outcome"], row["user_id"], row["patients"]) == (
         "login",
         "refused",
