@@ -16,6 +16,7 @@ from smart_auth.settings import AuthSettings
 from smart_auth.store import AuthStore, StoreFailure
 from smart_auth.verify import InvalidToken, VerifiedToken
 from smart_auth.web.account_views import AccountViews
+from smart_auth.web.launch_pages import problem_page
 from smart_auth.web.launch_views import LaunchViews
 from smart_auth.web.oauth_views import OAuthViews
 from smart_auth.web.replies import oauth_error, try_later
@@ -87,9 +88,7 @@ class AuthServer:
             if info is None:
                 raise NotFound("No such tenant")
             if request.method not in methods:
-                response = oauth_error(405, "invalid_request", "This page takes another method")
-                response.headers["Allow"] = ", ".join(methods)
-                return response
+                return self._wrong_method(info, methods)
             try:
                 return view(info)
             except StoreFailure as error:
@@ -97,6 +96,17 @@ class AuthServer:
                 return try_later(503, "The server cannot reach its database, try again", 5)
 
         return respond
+
+    def _wrong_method(self, tenant: TenantInfo, methods: tuple[str, ...]) -> Response:
+        """405; a person who opens a form's address gets a page that says so."""
+        if request.accept_mimetypes.accept_html and request.method in ("GET", "HEAD"):
+            text = "This address is one step of a launch: it cannot be opened by itself."
+            response = problem_page(self.core, tenant, text)
+            response.status_code = 405
+        else:
+            response = oauth_error(405, "invalid_request", "This page takes another method")
+        response.headers["Allow"] = ", ".join(methods)
+        return response
 
     def _tenant(self, slug: str) -> TenantInfo:
         info = self.core.ports.tenants().get(slug)

@@ -13,7 +13,9 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
@@ -25,7 +27,7 @@ from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
 from sandbox.demo.forms import Form, FormBrowser
 from smart_auth import keyring
 from tests.support.demo import RunningDemo
-from tests.support.demo_tokens import http_session
+from tests.support.demo_tokens import ASSERTION_TYPE, http_session
 from tests.support.oauth_flow import BackendFlow, OAuthFlow, basic
 
 ORIGIN = {"Origin": "https://app.example"}
@@ -892,6 +894,83 @@ def test_a_replayed_code_revokes_what_it_bought(flow: OAuthFlow) -> None:
     refused(flow.redeem(code, verifier), "invalid_grant", 400)
     every_worker_refuses(flow, path, tokens["access_token"])
     refused(flow.refresh(tokens["refresh_token"]), "invalid_grant", 400)
+
+
+def at_once(asks: list[Callable[[requests.Session], requests.Response]]) -> list[int]:
+    """The statuses of requests sent at the same time, each on a connection of its own."""
+
+    def ask(one: Callable[[requests.Session], requests.Response]) -> int:
+        with http_session() as own:
+            return one(own).status_code
+
+    with ThreadPoolExecutor(len(asks)) as pool:
+        return sorted(pool.map(ask, asks))
+
+
+def test_a_code_sent_twice_at_once_is_redeemed_once_at_most(flow: OAuthFlow) -> None:
+    code, verifier = flow.code()
+    same = [lambda own: replace(flow, http=own).redeem(code, verifier)] * 4
+    before = set(SEEN)
+    assert at_once(same) == [200, 400, 400, 400]
+    for token in SEEN - before:
+        if token.count(".") == 2:
+            answer = flow.fhir(f"Patient/{flow.demo.demo['patient_id']}", token)
+            assert answer.status_code == 401
+
+
+def test_two_tabs_may_refresh_at_once(flow: OAuthFlow) -> None:
+    token = flow.tokens()["refresh_token"]
+    same = [lambda own: replace(flow, http=own).refresh(token)] * 3
+    assert at_once(same) == [200, 200, 200]
+
+
+def test_one_assertion_sent_at_once_is_taken_once(backend: BackendFlow) -> None:
+    text = backend.assertion()
+    same = [lambda own: BackendFlow(replace(backend.flow, http=own), backend.name).ask(text)] * 4
+    assert at_once(same)[:2] == [200, 400]
+
+
+def test_a_launch_client_may_authenticate_by_its_key(flow: OAuthFlow) -> None:
+    key = ECKey.generate_key("P-384", {"kid": "launch-key", "alg": "ES384"})
+    metadata = {
+        "client_name": "Keyed app",
+        "redirect_uris": [flow.redirect_uri],
+        "token_endpoint_auth_method": "private_key_jwt",
+        "jwks": {"keys": [key.as_dict(private=False)]},
+        "scope": "launch/patient patient/*.rs",
+    }
+    registered = flow.post("register", None, json=metadata)
+    assert registered.status_code == 201
+    client_id = registered.json()["client_id"]
+    fields, verifier = flow.query(client_id=client_id, scope="launch/patient patient/*.rs")
+    with FormBrowser(stop_at=flow.redirect_uri) as browser:
+        browser.open(flow.authorize_url(fields))
+        log_in(browser, flow.demo.demo["users"]["patient"])
+        browser.submit(browser.form("decision"), {}, "decision=allow")
+        code = parse_qs(urlsplit(browser.url).query)["code"][0]
+    refused(flow.redeem(code, verifier, client_id=client_id), "invalid_client")
+    claims = {
+        "iss": client_id,
+        "sub": client_id,
+        "aud": f"{flow.base}/auth/token",
+        "exp": _later(60),
+        "jti": secrets.token_hex(8),
+    }
+    header = {"alg": "ES384", "kid": "launch-key", "typ": "JWT"}
+    proof = {
+        "client_id": None,
+        "client_assertion_type": ASSERTION_TYPE,
+        "client_assertion": jwt.encode(header, claims, key, algorithms=["ES384"]),
+    }
+    assert flow.redeem(code, verifier, **proof).json()["scope"] == metadata["scope"]
+
+
+@pytest.mark.parametrize("page", ["login", "patient", "consent", "logout"])
+def test_a_form_address_opened_by_hand_is_a_page(flow: OAuthFlow, page: str) -> None:
+    answer = flow.get(f"{flow.base}/auth/{page}", headers={"Accept": "text/html"})
+    assert answer.status_code == 405
+    assert answer.headers["Allow"] == "POST"
+    assert "by itself" in answer.text
 
 
 def test_an_expired_code(flow: OAuthFlow) -> None:

@@ -156,6 +156,12 @@ class TestStandalone:
         tab.submit("patient", q="nobody at all", action="search")
         assert "Nobody found" in tab.text
 
+    def test_enter_on_a_chosen_patient_goes_on(self, tab: Tab) -> None:
+        """Enter presses the form's first button, which is Search."""
+        tab.authorize().login("doctor")
+        tab.submit("patient", patient="p2", action="search")
+        assert tab.title.startswith("Allow")
+
     def test_nothing_chosen_is_said(self, tab: Tab) -> None:
         tab.authorize().login("doctor")
         tab.submit("patient", action="continue")
