@@ -1,6 +1,8 @@
-"""Domain errors. Each knows its FHIR issue type and says what to change; `rest.errors` alone knows HTTP.
+"""Domain errors. Each knows its FHIR issue type and says what to change; `rest.errors` alone knows
+HTTP.
 
-Messages never hold values of a request or a record: names of parameters, types, ids of jobs and counts only.
+Messages never hold values of a request or a record: names of parameters, types, ids of jobs and
+counts only.
 Issue codes: http://hl7.org/fhir/R4/valueset-issue-type.html
 """
 
