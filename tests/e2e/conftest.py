@@ -20,8 +20,9 @@ HERE = Path(__file__).parent
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
-            shared = "demo" in getattr(item, "fixturenames", ())
-            item.add_marker(pytest.mark.xdist_group("demo" if shared else item.path.stem))
+            used = getattr(item, "fixturenames", ())
+            group = next((name for name in ("demo", "own_demo") if name in used), item.path.stem)
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +62,14 @@ def demo(tmp_path_factory: pytest.TempPathFactory, app_port: int) -> Iterator[Ru
     )
     runner = DemoRunner(folder / "state", clients=clients)
     yield runner.start()
+    runner.stop()
+
+
+@pytest.fixture(scope="session")
+def own_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoRunner]:
+    """A small demo that tests may stop, kill and disturb."""
+    runner = DemoRunner(tmp_path_factory.mktemp("own") / "state", scale=0.03)
+    yield runner
     runner.stop()
 
 

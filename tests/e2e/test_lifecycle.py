@@ -5,11 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from tests.support.demo import DemoRunner, RunningDemo, demo_command, free_port
 from tests.support.demo_tokens import backend_token, http_session, launch_token
@@ -17,13 +14,6 @@ from tests.support.processes import descendants, wait_for, wait_gone
 
 SCOPE = "openid fhirUser launch/patient offline_access patient/*.rs"
 KEPT = ("clients", "users", "admin", "group_id", "patient_id", "other_patient_id", "deleted")
-
-
-@pytest.fixture(scope="module")
-def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoRunner]:
-    runner = DemoRunner(tmp_path_factory.mktemp("lifecycle") / "state", scale=0.03)
-    yield runner
-    runner.stop()
 
 
 def everything(demo: RunningDemo) -> list[int]:
@@ -44,8 +34,9 @@ def patient_read(demo: RunningDemo, token: str) -> Any:
         )
 
 
-def test_what_was_handed_out_stays_good_over_stops_and_a_kill(runner: DemoRunner) -> None:
-    first = runner.start()
+def test_what_was_handed_out_stays_good_over_stops_and_a_kill(own_demo: DemoRunner) -> None:
+    runner = own_demo
+    first = runner.running_or_start()
     token = launch_token(first, SCOPE)
     seen = patient_read(first, token["access_token"]).json()
     processes = everything(first)

@@ -101,6 +101,12 @@ class DemoRunner:
         text = (self.state / "demo.out").read_text(errors="replace")[-3000:]
         raise RuntimeError(f"the demo did not start:\n{text}")
 
+    def running_or_start(self) -> RunningDemo:
+        """The demo that runs, or one started now."""
+        if self.running is not None and self.running.process.poll() is None:
+            return self.running
+        return self.start()
+
     def stop(self) -> None:
         """Ctrl-C, as a user would; SIGKILL when that does not end it in time."""
         if self.running is None or self.running.process.poll() is not None:
