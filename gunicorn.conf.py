@@ -1,4 +1,7 @@
-"""gunicorn's settings, all from `FACADE_` variables: `gunicorn -c gunicorn.conf.py wsgi:application`."""
+"""gunicorn's settings, all from `FACADE_` variables.
+
+Use: `gunicorn -c gunicorn.conf.py wsgi:application`.
+"""
 
 from fhir_facade.serving import gunicorn_settings
 
