@@ -135,6 +135,17 @@ PATHS: dict[str, dict[str, str]] = {
         "when": "occurredDateTime",
     },
 }
+IMPLIED = {
+    ("Appointment", "part-status"): "http://hl7.org/fhir/participationstatus",
+    ("Appointment", "status"): "http://hl7.org/fhir/appointmentstatus",
+    ("ConceptMap", "status"): "http://hl7.org/fhir/publication-status",
+    ("DiagnosticReport", "status"): "http://hl7.org/fhir/diagnostic-report-status",
+    ("Group", "type"): "http://hl7.org/fhir/group-type",
+    ("Location", "status"): "http://hl7.org/fhir/location-status",
+    ("Patient", "gender"): "http://hl7.org/fhir/administrative-gender",
+    ("Practitioner", "gender"): "http://hl7.org/fhir/administrative-gender",
+}
+"""The systems that bound `code` elements imply (R4 search.html#token)."""
 _PARTS = "text family given prefix suffix line city district state postalCode country".split()
 _CONTACT = {"phone", "fax", "email", "pager", "url", "sms", "other"}
 
@@ -170,7 +181,8 @@ def tokens(resource: Resource, param: str) -> set[tuple[str, str]]:
         if isinstance(node, bool):
             found.add(("", str(node).lower()))
         elif isinstance(node, str):
-            found.add(("", node))
+            implied = ("", "http://hl7.org/fhir/address-use")[param == "address-use"]
+            found.add((IMPLIED.get((resource["resourceType"], param), implied), node))
         else:
             for one in node.get("coding", [node]):
                 code = one.get("code", one.get("value"))
