@@ -138,6 +138,9 @@ class LaunchRefreshGrant(RefreshTokenGrant):
         core, tenant = self.server.core, self.server.tenant
         old: RefreshToken = self.request.refresh_token
         user = _active_user(self.server, str(old.grant.user_id))
+        patient = old.grant.context.patient
+        if patient is not None and not user.may_see(patient):
+            raise InvalidGrantError("The patient of this grant is no longer one of the user's")
         scope = self._narrowed(old)
         now = clock.now()
         ends = refresh_lifetime_end(

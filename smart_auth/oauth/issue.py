@@ -23,8 +23,13 @@ def launch_answer(
     nonce: str | None,
     refresh_token: str | None,
 ) -> dict[str, Any]:
-    """The token response of a launch or a refresh. `scope` may be narrower than the grant's."""
+    """The token response of a launch or a refresh. `scope` may be narrower than the grant's.
+
+    With online access no token outlives the grant.
+    """
     lifetime = core.settings.lifetimes.launch_access_token
+    if "online_access" in scope:
+        lifetime = max(1, min(lifetime, grant.expires_at - clock.now()))
     access_token = sign_access_token(core.keys, tenant, grant, str(scope), lifetime)
     answer: dict[str, Any] = {
         "access_token": access_token,

@@ -234,3 +234,19 @@ def test_racing_refreshes_all_get_a_token_of_one_family(tab: Tab, store: AuthSto
         workers[0].verify("acme", answer.get_json()["access_token"]).grant_id for answer in answers
     }
     assert len(grants) == 1
+
+
+def test_online_access_tokens_do_not_outlive_the_grant(tab: Tab) -> None:
+    body = buy(tab, "launch/patient online_access patient/*.rs")
+    assert body["expires_in"] == 3600
+    with time_machine.travel(time.time() + 8 * 3600 - 600, tick=True):
+        answer = refresh(tab.client, body["refresh_token"]).get_json()
+    assert 500 <= answer["expires_in"] <= 600
+
+
+def test_a_patient_taken_from_the_user_ends_the_refreshing(tab: Tab, store: AuthStore) -> None:
+    body = buy(tab)
+    user = next(one for one in admin.list_users(store, "acme") if one.username == "ann")
+    admin.change_user(store, user, whole_tenant=False, patients=frozenset())
+    answer = refresh(tab.client, body["refresh_token"])
+    assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_grant")
