@@ -8,7 +8,7 @@ from flask import g, request
 
 from fhir_facade.errors import Forbidden, LoginRequired, NotFound, TypeNotServed
 from fhir_facade.fhir.r4_types import is_r4_type
-from fhir_facade.policy import Letter, Reach, compile_reach, covers_type
+from fhir_facade.policy import Letter, Reach, ReachClass, compile_reach, covers_type
 from fhir_facade.resources.definition import ResourceDefinition
 from fhir_facade.rest.accesses import Access
 from fhir_facade.rest.correlation import begin_correlation
@@ -131,6 +131,8 @@ def refusal(access: Access, name: str, letter: Letter) -> Forbidden:
     """The error for a type outside the token's scopes, with the challenge that names the scope."""
     token = access.token
     level = "system" if token.kind == "backend" else "patient" if token.patient else "user"
+    if level == "patient" and access.reach.classes.get(name) is ReachClass.STAFF:
+        level = "user"
     scope = f"{level}/{name}.{letter}"
     _challenge(access.tenant, error="insufficient_scope", scope=scope)
     return Forbidden(
