@@ -142,6 +142,7 @@ def gunicorn_settings() -> dict[str, Any]:
         "accesslog": None,  # request lines carry query values
         "loglevel": settings.log_level,
         "limit_request_line": 8190,
+        "umask": 0o077,  # databases and export files hold patients' data
         "forwarded_allow_ips": "",
         "secure_scheme_headers": {},
         "on_starting": on_starting,

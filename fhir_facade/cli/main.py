@@ -4,12 +4,13 @@ sentences.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
 import click
 
-from fhir_facade.cli.data import groups, sync
+from fhir_facade.cli.data import groups, purge, sync
 from fhir_facade.cli.demo import demo
 from fhir_facade.cli.doctor import doctor
 from fhir_facade.cli.people import apps, keys, users
@@ -34,7 +35,8 @@ class _Sentences(click.Group):
 @click.version_option(package_name="fhir-facade")
 def main() -> None:
     """A FHIR R4 and SMART front door for clinical systems that have none."""
+    os.umask(0o077)  # databases and export files hold patients' data
 
 
-for _command in (demo, serve, worker, sync, users, apps, groups, keys, doctor, database):
+for _command in (demo, serve, worker, sync, users, apps, groups, purge, keys, doctor, database):
     main.add_command(_command)

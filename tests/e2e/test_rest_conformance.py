@@ -1038,6 +1038,14 @@ def test_every_access_is_audited_without_its_values(api: Api, demo: RunningDemo)
         assert api.token("patient") not in text
 
 
+def test_what_holds_patients_data_is_its_owners_alone(api: Api, demo: RunningDemo) -> None:
+    api.export("_type=Organization")
+    kept = [*demo.state.glob("*.db*"), *(demo.state / "files").rglob("*")]
+    assert len(kept) > 4
+    for path in kept:
+        assert path.stat().st_mode & 0o077 == 0, path.name
+
+
 # --- bundles
 
 
