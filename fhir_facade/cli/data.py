@@ -10,9 +10,11 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from fhir_facade.bulk.expiry import withdraw
 from fhir_facade.cli.wiring import facade, known_tenant
 from fhir_facade.errors import NotFound
 from fhir_facade.mirror.groups import GroupDefinition
+from fhir_facade.mirror.purge import purge_patient
 from fhir_facade.mirror.reindex import reindex
 from fhir_facade.resources.registry import REGISTRY
 from fhir_facade.sync import runner
@@ -107,3 +109,22 @@ def list_groups(tenant: str | None) -> None:
     with facade() as parts:
         for group in parts.groups.list(known_tenant(parts, tenant)):
             click.echo(f"{group.group_id}\t{group.name}\t{group.rule}")
+
+
+@click.command()
+@TENANT
+@click.argument("patient_id")
+@click.confirmation_option(prompt="This cannot be undone. Remove all that is held of the patient?")
+def purge(tenant: str | None, patient_id: str) -> None:
+    """Remove a patient: all versions, the index, stored records, and the exports of the tenant.
+
+    Remove the patient at the upstream first, or the next sync brings it back.
+    """
+    with facade() as parts:
+        slug = known_tenant(parts, tenant)
+        exports = withdraw(parts.bulk, slug)
+        removed = purge_patient(parts.database, slug, patient_id)
+        # Groups that name the patient are written anew; then their old versions can go as well.
+        parts.groups.refresh(slug)
+        removed += purge_patient(parts.database, slug, patient_id)
+    click.echo(json.dumps({"versions": removed, "exports": exports}))
