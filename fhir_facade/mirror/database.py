@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import os
 import weakref
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.pool import Pool, QueuePool
+from sqlalchemy.pool import QueuePool
 
 from fhir_facade.errors import SettingsError
 
 POSTGRES_SCHEMA = "mirror"
 _POOL_SIZE = 32
+_READERS_KEPT = 16
+"""Of SQLite's connections, so many stay out of the pool, ready to read."""
 _BUSY_TIMEOUT_MS = 5_000
 _PRAGMAS = (
     f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}",
@@ -33,7 +36,7 @@ _PRAGMAS = (
 )
 
 _open: weakref.WeakSet[Database] = weakref.WeakSet()
-_inherited: list[Pool] = []
+_inherited: list[object] = []
 
 
 class Database:
@@ -44,14 +47,29 @@ class Database:
         self.dialect = engine.dialect.name
         """`sqlite` or `postgresql`."""
         self._reader = engine if self.dialect == "sqlite" else _autocommit(engine)
+        self._ready: deque[Connection] = deque()
         _open.add(self)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection for reading; nothing written on it is kept. Keep the block short: no
         transaction outlives it."""
-        with self._reader.connect() as connection:
+        # Taking a connection from the pool and giving it back costs more than a look-up by id.
+        try:
+            connection = self._ready.pop()
+        except IndexError:
+            connection = self._reader.connect()
+        try:
             yield connection
+            if connection.in_transaction():
+                connection.rollback()
+        except BaseException:
+            connection.close()
+            raise
+        if self.dialect == "sqlite" and len(self._ready) < _READERS_KEPT:
+            self._ready.append(connection)
+        else:
+            connection.close()
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -67,11 +85,20 @@ class Database:
         a process that reads all of a database once and shall stay small in every figure."""
         if self.dialect == "sqlite":
             event.listen(self.engine, "connect", _map_nothing)
-            self.engine.dispose()
+            self.close()
 
     def close(self) -> None:
         """Close idle connections; the database may be used again afterwards."""
+        with suppress(IndexError):
+            while True:
+                self._ready.pop().close()
         self.engine.dispose()
+
+    def forget(self) -> None:
+        """Leave every connection to the process that opened it, without closing it."""
+        _inherited.extend((self.engine.pool, *self._ready))
+        self._ready.clear()
+        self.engine.dispose(close=False)
 
 
 def open_database(url: str) -> Database:
@@ -151,8 +178,7 @@ def _forget_in_child() -> None:
     """After a fork: the child opens its own connections and never touches, nor closes, the
     parent's."""
     for database in list(_open):
-        _inherited.append(database.engine.pool)
-        database.engine.dispose(close=False)
+        database.forget()
 
 
 os.register_at_fork(after_in_child=_forget_in_child)

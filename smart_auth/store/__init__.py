@@ -41,6 +41,7 @@ class AuthStore:
 
     def close(self) -> None:
         """Close every connection."""
+        self.standing.close()
         self.database.close()
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
+
+from sqlalchemy.pool import PoolProxiedConnection
 
 from smart_auth.store.database import Database
 
@@ -13,6 +18,9 @@ SELECT g.revoked_at IS NULL, c.version, u.version
   LEFT JOIN user_account u ON u.tenant = g.tenant AND u.user_id = g.user_id
  WHERE g.tenant = {0} AND g.grant_id = {0}
 """
+
+
+_KEPT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +34,46 @@ class Standing:
 
 class StandingLookup:
     """Reads below SQLAlchemy's statement layer: it runs with every request, and that layer would
-    cost several times the query itself."""
+    cost several times the query itself. On SQLite it keeps its connections, for the same reason."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._sql = _SQL.format("?" if database.is_sqlite else "%s")
+        self._ready: deque[PoolProxiedConnection] = deque()
+        self._inherited: list[PoolProxiedConnection] = []
+        self._pid = os.getpid()
 
     def get(self, tenant: str, grant_id: str) -> Standing | None:
         """The standing of a grant; None when it is unknown or its client was deleted."""
-        connection = self._database.engine.raw_connection()
+        connection = self._take()
         try:
             cursor = connection.cursor()
             cursor.execute(self._sql, (tenant, grant_id))
             row = cursor.fetchone()
             cursor.close()
-        finally:
+        except BaseException:
+            connection.close()
+            raise
+        if self._database.is_sqlite and len(self._ready) < _KEPT:
+            self._ready.append(connection)
+        else:
             connection.close()
         return None if row is None else Standing(bool(row[0]), row[1], row[2])
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        if self._pid == os.getpid():
+            with suppress(IndexError):
+                while True:
+                    self._ready.pop().close()
+
+    def _take(self) -> PoolProxiedConnection:
+        if self._pid != os.getpid():
+            # A connection is never used, nor closed, by another process than the one it is of.
+            self._inherited.extend(self._ready)
+            self._ready.clear()
+            self._pid = os.getpid()
+        try:
+            return self._ready.pop()
+        except IndexError:
+            return self._database.engine.raw_connection()
