@@ -3,8 +3,10 @@
 import re
 from pathlib import Path
 
+import click
 import pytest
 
+from fhir_facade.cli import main
 from fhir_facade.settings import QubsSource, Settings, TenantSettings
 
 ROOT = Path(__file__).parents[1]
@@ -36,3 +38,25 @@ def test_each_decision_record_has_its_headings(path):
     text = path.read_text(encoding="utf-8")
     for heading in ("## Context", "## Decision", "## Status", "## Consequences"):
         assert heading in text
+
+
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(path):
+    targets = re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8"))
+    for target in targets:
+        if not target.startswith("http"):
+            assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.name)
+def test_commands_in_the_pages_exist(path):
+    named = re.findall(r"fhir-facade ((?:[a-z]+ ?){1,2})", path.read_text(encoding="utf-8"))
+    for words in named:
+        first, *rest = words.split()
+        assert first in main.commands, words
+        command = main.commands[first]
+        if isinstance(command, click.Group) and rest:
+            assert rest[0] in command.commands, words
