@@ -8,11 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from email.utils import formatdate
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from flask import Response, request
+from werkzeug.datastructures import Headers
 
 from fhir_facade.fhir import FHIRResource, json
 from fhir_facade.rest.correlation import HEADER, correlation_id
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIEnvironment
 
 FHIR_JSON = "application/fhir+json"
 JSON = "application/json"
@@ -55,11 +60,19 @@ _PREFLIGHT = (
 Header = tuple[str, str]
 
 
+class _Answer(Response):
+    """An answer whose headers are complete from the start, `Content-Length` included."""
+
+    def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
+        """The headers as they are: of a plain 200 nothing is left out or made absolute."""
+        return self.headers if self.status_code == 200 else super().get_wsgi_headers(environ)
+
+
 def respond(
     body: bytes, status: int = 200, media_type: str = FHIR_JSON, headers: tuple[Header, ...] = ()
 ) -> Response:
     """An answer with these bytes, and the headers every answer has."""
-    return Response(
+    return _Answer(
         body, status, [("Content-Type", media_type), *headers, PRIVATE, _VARY, *_always()]
     )
 
@@ -68,7 +81,7 @@ def respond_public(
     body: bytes, media_type: str = FHIR_JSON, headers: tuple[Header, ...] = (), status: int = 200
 ) -> Response:
     """An answer without patient data, that caches may keep for five minutes."""
-    return Response(
+    return _Answer(
         body,
         status,
         [
