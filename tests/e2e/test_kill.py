@@ -24,6 +24,7 @@ from smart_auth import admin
 from tests.support import exports
 from tests.support.demo import RunningDemo
 from tests.support.demo_tokens import backend_token
+from tests.support.postgres import fresh_postgres_url
 from tests.support.processes import alive, descendants, wait_for, wait_gone
 from tests.support.serving import Server
 
@@ -32,6 +33,7 @@ SOAK = os.environ.get("SOAK") == "1"
 ROUNDS = 6 if SOAK else 1
 SECONDS = 90
 VICTIMS = ("export", "worker", "web", "master")
+DATABASES = {"sqlite": VICTIMS, "postgresql": VICTIMS if SOAK else ("export",)}
 
 
 @dataclass
@@ -41,6 +43,7 @@ class Exporting:
     server: Server
     facade: Facade
     key: dict[str, Any]
+    victims: tuple[str, ...]
 
     @property
     def base(self) -> str:
@@ -145,9 +148,17 @@ class Exporting:
         wait_for(lambda: set(descendants(server.master)) - before, 30, f"no new {victim} came")
 
 
-@pytest.fixture(scope="module")
-def exporting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporting]:
+@pytest.fixture(
+    scope="module",
+    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)],
+)
+def exporting(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Exporting]:
     settings = {"DEMO": "true", "SYNC": "false", "EXPORT_PART_ROWS": "100", "LOG_LEVEL": "warning"}
+    if request.param == "postgresql":
+        url = fresh_postgres_url()
+        settings |= {"DATABASE_URL": url, "AUTH_DATABASE_URL": url}
     server = Server(Path(tmp_path_factory.mktemp("kill")), settings)
     facade = server.facade()
     try:
@@ -162,7 +173,7 @@ def exporting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporting]:
         }
         admin.create_client(facade.auth_store, exports.TENANT, metadata)
         server.start()
-        yield Exporting(server, facade, key)
+        yield Exporting(server, facade, key, DATABASES[request.param])
     finally:
         server.stop()
         facade.close()
@@ -174,7 +185,7 @@ def test_exports_survive_kills(exporting: Exporting, round_: int) -> None:
     assert sum(count for _, count, _ in expected) > APPOINTMENTS / 2
     chance = random.Random(20261121 + round_)
     jobs = []
-    for victim in chance.sample(VICTIMS, len(VICTIMS)):
+    for victim in chance.sample(exporting.victims, len(exporting.victims)):
         where = exporting.kick_off()
         while not exporting.wait_between(where, chance.random() * 0.8):
             where = exporting.kick_off()
