@@ -67,7 +67,7 @@ class Query(NamedTuple):
                 return page
         if longer:
             few = self._longer_list(conn)
-        return _rows(conn, self._by(conn, few), limit)
+        return self._rows(conn, few, limit)
 
     def keys(self, conn: Connection, limit: int) -> list[tuple[str, str]]:
         """(type, id) of the first rows by id."""
@@ -98,8 +98,19 @@ class Query(NamedTuple):
         if not last:
             return None
         near = Sql("v.id <= ?", (last[0][0],))
-        rows = _rows(conn, self._replace(bounds=(*self.bounds, near))._by(conn, None), limit)
+        rows = self._replace(bounds=(*self.bounds, near))._rows(conn, None, limit)
         return rows if len(rows) == limit else None
+
+    def _rows(self, conn: Connection, driver: Condition | None, limit: int) -> list[Row]:
+        matches = self._by(conn, driver)
+        if driver is None and conn.dialect.name == "sqlite":
+            # Met in the order of their ids: nothing is sorted, no row too many is read.
+            text = f"SELECT {ROW_NAMES} {matches.text} ORDER BY v.id LIMIT ?"
+        else:
+            # The page is cut on keys alone; only its own bodies are read.
+            page = f"SELECT v.pk {matches.text} ORDER BY v.id LIMIT ?"
+            text = f"SELECT {ROW_NAMES} FROM resource_version WHERE pk IN ({page}) ORDER BY id"  # noqa: S608
+        return [Row._make(row) for row in run(conn, Sql(text, (*matches.values, limit)))]
 
     def _by(self, conn: Connection, driver: Condition | None) -> Sql:
         source = Sql("FROM resource_version v")
@@ -118,13 +129,6 @@ class Query(NamedTuple):
         tests = [c.test for c in self._restricting() if c is not driver or not c.exact]
         where = join(" AND ", (valid, *after, *self.bounds, *tests))
         return Sql(f"{source.text} WHERE {where.text}", (*source.values, *where.values))
-
-
-def _rows(conn: Connection, matches: Sql, limit: int) -> list[Row]:
-    # The page is cut on keys alone; only its own bodies are read.
-    page = f"SELECT v.pk {matches.text} ORDER BY v.id LIMIT ?"
-    text = f"SELECT {ROW_NAMES} FROM resource_version WHERE pk IN ({page}) ORDER BY id"  # noqa: S608
-    return [Row._make(row) for row in run(conn, Sql(text, (*matches.values, limit)))]
 
 
 def _shortest(conn: Connection, conditions: Sequence[Condition], most: int) -> Condition | None:
