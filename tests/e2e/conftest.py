@@ -1,5 +1,5 @@
-"""One demo serves most end-to-end tests, in one test process (the `demo` group); the rest, which
-break what they run, have servers of their own.
+"""One demo serves most end-to-end tests; those that break what they run have servers of their own.
+`tests/conftest.py` keeps each group in one test process.
 """
 
 from __future__ import annotations
@@ -13,17 +13,6 @@ import pytest
 
 from tests.support.demo import DemoRunner, RunningDemo, free_port
 from tests.support.node import NodeClients, node_clients
-
-HERE = Path(__file__).parent
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if HERE in item.path.parents:
-            used = getattr(item, "fixturenames", ())
-            group = next((name for name in ("demo", "own_demo") if name in used), item.path.stem)
-            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")
