@@ -74,7 +74,7 @@ def section(sizes: Sizes) -> Table:
     """Interleaved rounds over 8 keep-alive connections, caches warm."""
     table = Table(
         f"Requests through gunicorn, {sizes.small:,} resources"
-        " (CPU of the whole server tree; token check and audit on)",
+        " (CPU of gunicorn and its workers; token check and audit on)",
         ("", "us per request", "KB", "x hello", "aim"),
     )
     with ExitStack() as stack:
