@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -34,23 +35,24 @@ _MAKERS = (
 )
 
 
-def copy_of(size: int, folder: Path, state: Path = STATE) -> Path:
+def copy_of(size: int, folder: Path) -> Path:
     """A copy of the mirror with about `size` resources, as `mirror.db` in `folder`."""
     target = folder / "mirror.db"
-    shutil.copyfile(kept(size, state), target)
+    shutil.copyfile(kept(size), target)
     return target
 
 
-def kept(size: int, state: Path = STATE) -> Path:
+def kept(size: int) -> Path:
     """The mirror with about `size` resources; built when there is none, or other code built it."""
-    state.mkdir(parents=True, exist_ok=True)
-    path = state / f"mirror-{size}-{_version()}.db"
+    STATE.mkdir(parents=True, exist_ok=True)
+    path = STATE / f"mirror-{size}-{_version()}.db"
     if not path.exists():
-        for old in state.glob(f"mirror-{size}-*"):
-            old.unlink()
-        unfinished = path.with_suffix(".unfinished")
-        build(unfinished, size)
-        os.replace(unfinished, path)
+        for old in STATE.glob(f"mirror-{size}-*.db"):
+            old.unlink(missing_ok=True)
+        with tempfile.TemporaryDirectory(dir=STATE) as own:
+            unfinished = Path(own) / "mirror.db"
+            build(unfinished, size)
+            os.replace(unfinished, path)
     return path
 
 

@@ -195,13 +195,13 @@ def test_racing_exchanges_of_one_code_leave_nothing_behind(tab: Tab, store: Auth
     answers: list[Any] = []
     start = threading.Barrier(6)
     workers = [make_server(store) for _ in range(6)]
+    clients = [make_app(worker).test_client() for worker in workers]
 
-    def exchange(worker: AuthServer) -> None:
-        client = make_app(worker).test_client()
+    def exchange(client: FlaskClient) -> None:
         start.wait()
         answers.append(client.post(TOKEN, data=form))
 
-    threads = [threading.Thread(target=exchange, args=(worker,)) for worker in workers]
+    threads = [threading.Thread(target=exchange, args=(client,)) for client in clients]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -218,13 +218,13 @@ def test_racing_refreshes_all_get_a_token_of_one_family(tab: Tab, store: AuthSto
     answers: list[Any] = []
     start = threading.Barrier(4)
     workers = [make_server(store) for _ in range(4)]
+    clients = [make_app(worker).test_client() for worker in workers]
 
-    def use(worker: AuthServer) -> None:
-        client = make_app(worker).test_client()
+    def use(client: FlaskClient) -> None:
         start.wait()
         answers.append(refresh(client, token))
 
-    threads = [threading.Thread(target=use, args=(worker,)) for worker in workers]
+    threads = [threading.Thread(target=use, args=(client,)) for client in clients]
     for thread in threads:
         thread.start()
     for thread in threads:
