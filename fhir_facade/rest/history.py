@@ -92,8 +92,8 @@ def _count(value: str) -> int:
 def _versions(
     conn: Connection, access: Access, resource_id: str, count: int, position: Position | None
 ) -> tuple[list[Row], int, bool]:
-    """Versions within reach, the revision they were read at, and whether there are more. Nothing
-    of a resource whose current version is out of reach.
+    """Versions within reach, the revision they were read at, and whether more are within reach.
+    Nothing of a resource whose current version is out of reach.
     """
     slug, resource_type = access.tenant.slug, access.type or ""
     if current_row(conn, access, resource_type, resource_id) is None:
@@ -102,17 +102,16 @@ def _versions(
         revision, before = versions.current_revision(conn, slug)[0], None
     else:
         revision, before = position.revision, int((position.after or ("0",))[0])
-    found = versions.history(
-        conn,
-        slug,
-        resource_type,
-        resource_id,
-        revision,
-        before_version=before,
-        limit=count + 1,
-    )
-    page = find.admitted(conn, slug, access.reach, None, found[:count], "r")
-    return page, revision, bool(page) and len(found) > count
+    admitted: list[Row] = []
+    while len(admitted) <= count:
+        found = versions.history(
+            conn, slug, resource_type, resource_id, revision, before_version=before, limit=count + 1
+        )
+        admitted += find.admitted(conn, slug, access.reach, None, found, "r")
+        if len(found) <= count:
+            break
+        before = found[-1].version_id
+    return admitted[:count], revision, len(admitted) > count
 
 
 def _entry(access: Access, row: Row) -> HistoryEntry:

@@ -54,6 +54,23 @@ def test_shows_nothing_beyond_the_reach(rest: RestApp) -> None:
     assert tags(answer.json) == ['W/"2"']
 
 
+def test_versions_out_of_reach_end_no_page_early(rest: RestApp) -> None:
+    """The appointment was the other patient's for longer than a page, and came back."""
+    for status in ("booked", "arrived", "fulfilled", "noshow"):
+        publish(rest.database, appointment(1, 2, status))
+    publish(rest.database, appointment(1, 1, "cancelled"))
+    own = user_token("patient/*.rs", patient="p1")
+    url, found = "/Appointment/a1/_history?_count=1", []
+    while url:
+        answer = rest.get(url, own)
+        assert answer.status_code == 200, answer.data
+        assert answer.json is not None
+        found += tags(answer.json)
+        links = {link["relation"]: link["url"] for link in answer.json["link"]}
+        url = links.get("next", "").removeprefix(base_of("acme"))
+    assert found == ['W/"6"', 'W/"1"']
+
+
 def test_refuses_what_it_does_not_know(rest: RestApp) -> None:
     assert rest.get("/Patient/nobody/_history", DOCTOR).status_code == 404
     for query in ("_count=0", "_count=x", "_since=2026", "_cursor=x"):
