@@ -176,6 +176,8 @@ class Principal(Protocol):
     @property
     def client_whole_tenant(self) -> bool: ...
     @property
+    def client_patients(self) -> frozenset[str] | None: ...
+    @property
     def user_whole_tenant(self) -> bool: ...
     @property
     def user_patients(self) -> frozenset[str]: ...
@@ -203,7 +205,7 @@ def compile_reach(token: Principal, definitions: Mapping[str, _Definition]) -> R
                 categories=tuple(CategoryFilter(c.system, c.code) for c in scope.categories),
             )
             for scope in token.scopes.resources
-            if (patients := _patients(scope.level, token)) is not None
+            for patients in _patients(scope.level, token)
         ),
         classes={name: definition.reach for name, definition in definitions.items()},
         members=_members(token),
@@ -215,34 +217,43 @@ def _members(token: Principal) -> frozenset[str] | None:
     return token.client_groups if backend_with_groups else None
 
 
-def _patients(level: str, token: Principal) -> PatientSet | None:
-    """The patients that a scope of this level reaches for this token; None for none at all."""
+def _patients(level: str, token: Principal) -> tuple[PatientSet, ...]:
+    """The patients that a scope of this level reaches for this token; empty for none at all.
+
+    A backend reaches the members of its groups and the patients it was assigned by name.
+    """
     if token.kind == "backend":
         if level != "system":
-            return None
+            return ()
         if token.client_whole_tenant:
-            return AllPatients()
-        return GroupMembers(token.client_groups)
+            return (AllPatients(),)
+        named = (SomePatients(token.client_patients),) if token.client_patients else ()
+        return (GroupMembers(token.client_groups), *named)
     if level == "system":
-        return None
+        return ()
     seen = _user_patients(token)
     if level == "user":
-        return seen
+        return (seen,)
     if not token.patient:
-        return None
+        return ()
     if isinstance(seen, SomePatients) and token.patient not in seen.ids:
-        return None
-    return SomePatients(frozenset({token.patient}))
+        return ()
+    return (SomePatients(frozenset({token.patient})),)
 
 
 def _user_patients(token: Principal) -> AllPatients | SomePatients:
-    """The patients a person may see: a patient only the own record, staff those assigned or all."""
+    """The patients a person may see through this app: a patient only the own record, staff those
+    assigned or all, and of these only the app's where it has a list."""
     resource_type, _, own = (token.fhir_user or "").rpartition("/")
     if resource_type.rpartition("/")[2] == "Patient":
-        return SomePatients(frozenset({own}))
-    if token.user_whole_tenant:
+        seen = frozenset({own})
+    elif not token.user_whole_tenant:
+        seen = token.user_patients
+    elif token.client_patients is None:
         return AllPatients()
-    return SomePatients(token.user_patients)
+    else:
+        return SomePatients(token.client_patients)
+    return SomePatients(seen if token.client_patients is None else seen & token.client_patients)
 
 
 def covers_type(reach: Reach, resource_type: str, letter: Letter) -> bool:

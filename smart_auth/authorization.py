@@ -214,7 +214,7 @@ def _scope(
     if "scope" not in values:
         raise Refused("invalid_scope", "scope is missing")
     asked = core.scopes(values["scope"]).at_level("patient", "user")
-    scope = asked.intersect(core.scopes(client.scope))
+    scope = asked.intersect(core.allowed_to(client))
     if launch is None:
         scope = scope.without("launch", "launch/encounter")
     elif launch.context.encounter is None:

@@ -74,14 +74,18 @@ def question(core: Core, tenant: TenantInfo, pending: PendingAuthorization, user
     client = core.store.clients.get(tenant.slug, pending.client_id)
     if client is None or not client.usable(clock.now()):
         raise Refused("unauthorized_client", "The app is inactive or outside its validity window")
+    if client.approved_at is None and client.owner != user.user_id:
+        raise Refused(
+            "unauthorized_client", "The app awaits approval: only its developer may launch"
+        )
     launch = _launch(core, tenant, pending, user)
-    scope = core.scopes(pending.parameters["scope"]).intersect(core.scopes(client.scope))
+    scope = core.scopes(pending.parameters["scope"]).intersect(core.allowed_to(client))
     if user.scope is not None:
         scope = scope.limit(core.scopes(user.scope))
     if not scope.meaningful:
         raise Refused("invalid_scope", "No scope is left that this user may grant")
     needs_patient = scope.has_level("patient") or "launch/patient" in scope
-    patient = _patient(core, tenant, pending, user, launch, needs_patient)
+    patient = _patient(core, tenant, pending, client, user, launch, needs_patient)
     return Question(client, user, scope, launch, patient, needs_patient)
 
 
@@ -175,6 +179,7 @@ def _patient(
     core: Core,
     tenant: TenantInfo,
     pending: PendingAuthorization,
+    client: Client,
     user: User,
     launch: Launch | None,
     needed: bool,
@@ -188,14 +193,26 @@ def _patient(
             raise Refused("access_denied", "No patient is assigned to this user")
         if user.role == "patient" and len(user.patients) == 1:
             patient = next(iter(user.patients))
-    if patient is not None and not may_choose(core, tenant, user, patient):
+    if patient is not None and not may_choose(core, tenant, client, user, patient):
         raise Refused("access_denied", "The patient is not one this user may see")
     return patient
 
 
-def may_choose(core: Core, tenant: TenantInfo, user: User, patient: str) -> bool:
-    """Whether the user may put this patient into a token."""
-    return user.may_see(patient) and core.ports.patient_exists(tenant.slug, patient)
+def may_choose(core: Core, tenant: TenantInfo, client: Client, user: User, patient: str) -> bool:
+    """Whether the user may put this patient into a token for this app."""
+    return (
+        user.may_see(patient)
+        and client.may_see(patient)
+        and core.ports.patient_exists(tenant.slug, patient)
+    )
+
+
+def choosable(client: Client, user: User) -> frozenset[str] | None:
+    """The patients this user may choose for this app; None for all of the tenant."""
+    seen = None if user.whole_tenant else user.patients
+    if client.patients is None:
+        return seen
+    return client.patients if seen is None else seen & client.patients
 
 
 def _context(asked: Question, granted: ScopeSet) -> LaunchContext:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from smart_auth.client_scope import allowed_to
 from smart_auth.housekeeping import Housekeeping
 from smart_auth.keyring import Keyring
-from smart_auth.ports import AccessEvent, Facade
+from smart_auth.ports import AccessEvent, Facade, Refusal
+from smart_auth.records import Client
 from smart_auth.scopes import ScopeSet
 from smart_auth.settings import AuthSettings
 from smart_auth.signing import SigningKeys
@@ -39,6 +41,10 @@ class Core:
         """Read a scope string against the types the house knows."""
         return ScopeSet.parse(text, self.ports.scope_types())
 
+    def allowed_to(self, client: Client) -> ScopeSet:
+        """The most the app may be granted."""
+        return allowed_to(client, self.ports.scope_types())
+
     def audit(
         self,
         tenant: str,
@@ -49,8 +55,10 @@ class Core:
         user_id: str | None = None,
         patient_id: str | None = None,
         reason: str | None = None,
+        refusal: Refusal | None = None,
     ) -> None:
-        """Keep an audit row, durably. `reason` is a fixed text, never anything a caller sent."""
+        """Keep an audit row, durably. `reason` is a fixed text, never anything a caller sent;
+        `refusal` says more of it to the app's developer."""
         self.ports.record(
             AccessEvent(
                 tenant=tenant,
@@ -60,5 +68,6 @@ class Core:
                 user_id=user_id,
                 patient_id=patient_id,
                 reason=reason,
+                refusal=refusal,
             )
         )

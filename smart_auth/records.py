@@ -11,14 +11,21 @@ from smart_auth import keyring
 
 _LOOPBACK_WITH_PORT = re.compile(r"^(http://(?:127\.0\.0\.1|\[::1\])):\d{1,5}(?=/)")
 
-Role = Literal["practitioner", "patient", "admin"]
+Role = Literal["practitioner", "patient", "admin", "developer"]
+Service = Literal["patient", "provider"]
 AuthMethod = Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"]
 GrantKind = Literal["launch", "backend"]
 
 
 @dataclass(frozen=True)
 class Client:
-    """A registered app. `scope` is the most it may be granted."""
+    """A registered app.
+
+    `scope` is what it registered for, `scope_limit` the most the provider lets it have (None: no
+    limit). `patients`: a person's launch reaches only these of the person's, a backend these
+    besides the members of its groups; None is no such list. `approved_at` is None while a
+    developer's app waits for the provider. `may_launch`: a host EHR, which makes launches.
+    """
 
     tenant: str
     client_id: str
@@ -40,6 +47,14 @@ class Client:
     valid_from: int | None = None
     valid_to: int | None = None
     created_at: int = 0
+    owner: str | None = None
+    approved_at: int | None = None
+    approved_by: str | None = None
+    scope_limit: str | None = None
+    patients: frozenset[str] | None = None
+    may_launch: bool = False
+    details: Mapping[str, Any] = field(default_factory=dict)
+    registration_hash: str | None = field(default=None, repr=False)
 
     @property
     def public(self) -> bool:
@@ -47,12 +62,17 @@ class Client:
         return self.auth_method == "none"
 
     def usable(self, now: int) -> bool:
-        """Whether the client is active and inside its validity window."""
+        """Whether the client is active and inside its validity window. Approval is not asked here:
+        its own developer may launch an app that waits for it."""
         return (
             self.active
             and (self.valid_from is None or self.valid_from <= now)
             and (self.valid_to is None or now < self.valid_to)
         )
+
+    def may_see(self, patient_id: str) -> bool:
+        """Whether the patient is one this app may be launched for."""
+        return self.patients is None or patient_id in self.patients
 
     # The names below are those Authlib asks of a client (rfc6749 ClientMixin).
 
@@ -100,6 +120,9 @@ class User:
     active: bool = True
     version: int = 1
     password_hash: str = field(default="", repr=False)
+    name: str = ""
+    service: Service | None = None
+    profile: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def may_see(self, patient_id: str) -> bool:
         """Whether the patient is one of the user's."""
@@ -131,13 +154,15 @@ class Launch:
 
 @dataclass(frozen=True)
 class Session:
-    """A login of a user in a browser."""
+    """A login of a user in a browser. `origin` is who checked the person (login, ehr, an external
+    provider), `methods` how, in the words of RFC 8176 (`pwd otp`)."""
 
     session_hash: str
     user_id: str
     origin: str
     auth_time: int
     expires_at: int
+    methods: str = "pwd"
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,9 @@ from smart_auth.web.launch_pages import problem_page
 from smart_auth.web.launch_views import LaunchViews
 from smart_auth.web.oauth_views import OAuthViews
 from smart_auth.web.replies import oauth_error, try_later
+from smart_auth.web.routes import ALL, Route
 
 __all__ = ["AuthServer", "InvalidToken", "VerifiedToken"]
-
-View = Callable[[TenantInfo], Response]
-
-ALL = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 log = structlog.get_logger(__name__)
 
@@ -46,51 +43,35 @@ class AuthServer:
     def blueprint(self) -> Blueprint:
         """To be registered with `url_prefix="/fhir/<tenant>"`."""
         made = Blueprint("smart_auth", __name__, template_folder="templates")
-        apps = OAuthViews(self.core)
-        launch = LaunchViews(self.core, self.sessions)
-        account = AccountViews(self.core, self.sessions)
-        routes: list[tuple[str, View, tuple[str, ...]]] = [
-            ("/.well-known/smart-configuration", apps.smart_configuration, ALL),
-            ("/.well-known/openid-configuration", apps.openid_configuration, ALL),
-            ("/.well-known/jwks.json", apps.jwks, ALL),
-            ("/auth/token", apps.token, ALL),
-            ("/auth/token/", apps.token, ALL),
-            ("/auth/introspect", apps.introspect, ALL),
-            ("/auth/revoke", apps.revoke, ALL),
-            ("/auth/style.json", apps.style_document, ALL),
-            ("/auth/authorize", launch.authorize, ("GET", "HEAD", "POST")),
-            ("/auth/continue", launch.next_step, ("GET", "HEAD")),
-            ("/auth/login", launch.login, ("POST",)),
-            ("/auth/patient", launch.patient, ("POST",)),
-            ("/auth/consent", launch.consent, ("POST",)),
-            ("/auth/manage", account.manage, ("GET", "HEAD", "POST")),
-            ("/auth/logout", account.logout, ("POST",)),
-            ("/auth/style.css", account.stylesheet, ("GET", "HEAD")),
-        ]
-        if self.core.settings.demo:
-            routes.append(("/auth/register", apps.register, ALL))
-        for path, view, methods in routes:
+        for route in self._routes():
             made.add_url_rule(
-                path,
-                endpoint=path.replace("/", "_").replace(".", "_"),
-                view_func=self._responder(view, methods),
+                route.path,
+                endpoint=route.path.replace("/", "_").replace(".", "_"),
+                view_func=self._responder(route),
                 methods=ALL,
                 provide_automatic_options=False,
             )
         return made
 
-    def _responder(self, view: View, methods: tuple[str, ...]) -> Callable[[str], Response]:
-        """A Flask view: finds the tenant (404 when there is none), refuses other methods than
-        `methods`, and says 503 when the database is out."""
+    def _routes(self) -> list[Route]:
+        return [
+            *OAuthViews(self.core).routes(),
+            *LaunchViews(self.core, self.sessions).routes(),
+            *AccountViews(self.core, self.sessions).routes(),
+        ]
 
-        def respond(tenant: str) -> Response:
+    def _responder(self, route: Route) -> Callable[..., Response]:
+        """A Flask view: finds the tenant (404 when there is none), refuses other methods than the
+        route's, and says 503 when the database is out."""
+
+        def respond(tenant: str, **values: str) -> Response:
             info = self.core.ports.tenants().get(tenant)
             if info is None:
                 raise NotFound("No such tenant")
-            if request.method not in methods:
-                return self._wrong_method(info, methods)
+            if request.method not in route.methods:
+                return self._wrong_method(info, route.methods)
             try:
-                return view(info)
+                return route.view(info, **values)
             except StoreFailure as error:
                 log.error("auth_database_failed", error=type(error).__name__)
                 return try_later(503, "The server cannot reach its database, try again", 5)

@@ -22,9 +22,10 @@ class Sessions:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    def start(self, tenant: str, user_id: str, origin: str = "login") -> str:
+    def start(self, tenant: str, user_id: str, origin: str = "login", methods: str = "pwd") -> str:
         """Begin a session of a user; returns the cookie's value. Raises LookupError for an unknown
-        or inactive user. `origin` is who checked the person: "login" here, or "ehr"."""
+        or inactive user. `origin` is who checked the person: "login" here, "ehr", or the name of an
+        external provider; `methods` how (RFC 8176, separated by spaces)."""
         user = self._core.store.users.get(tenant, user_id)
         if user is None or not user.active:
             raise LookupError("No such active user")
@@ -36,6 +37,7 @@ class Sessions:
             origin=origin,
             auth_time=now,
             expires_at=now + self._core.settings.lifetimes.session,
+            methods=methods,
         )
         self._core.store.sessions.add(tenant, session)
         return value

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from smart_auth import clock
+from smart_auth.client_scope import allowed_to
 from smart_auth.ports import Facade, TenantInfo
 from smart_auth.records import Client, User
 from smart_auth.scopes import ScopeSet
@@ -44,6 +45,7 @@ class VerifiedToken:
     expires_at: int
     client_groups: frozenset[str] = frozenset()
     client_whole_tenant: bool = False
+    client_patients: frozenset[str] | None = None
     user_whole_tenant: bool = False
     user_patients: frozenset[str] = frozenset()
 
@@ -104,7 +106,9 @@ class Verifier:
         client = self._store.clients.get(tenant, claims.client_id)
         if client is None or not client.active:
             raise InvalidToken("client inactive")
-        user = self._user(tenant, claims)
+        user = self._user(tenant, claims, client)
+        if client.approved_at is None and (user is None or client.owner != user.user_id):
+            raise InvalidToken("client not approved")
         verified = VerifiedToken(
             tenant=tenant,
             client_id=claims.client_id,
@@ -119,6 +123,7 @@ class Verifier:
             expires_at=claims.expires_at,
             client_groups=client.groups,
             client_whole_tenant=client.whole_tenant,
+            client_patients=client.patients,
             user_whole_tenant=user is not None and user.whole_tenant,
             user_patients=frozenset() if user is None else user.patients,
         )
@@ -127,7 +132,7 @@ class Verifier:
         entry.versions = (standing.client_version, standing.user_version)
         return verified
 
-    def _user(self, tenant: str, claims: AccessClaims) -> User | None:
+    def _user(self, tenant: str, claims: AccessClaims, client: Client) -> User | None:
         if claims.subject == claims.client_id:
             return None
         user = self._store.users.get(tenant, claims.subject)
@@ -135,11 +140,13 @@ class Verifier:
             raise InvalidToken("user inactive")
         if claims.patient is not None and not user.may_see(claims.patient):
             raise InvalidToken("patient no longer assigned to the user")
+        if claims.patient is not None and not client.may_see(claims.patient):
+            raise InvalidToken("patient no longer assigned to the app")
         return user
 
     def _effective(self, granted: str, client: Client, user: User | None) -> ScopeSet:
         types = self._ports.scope_types()
-        scopes = ScopeSet.parse(granted, types).intersect(ScopeSet.parse(client.scope, types))
+        scopes = ScopeSet.parse(granted, types).intersect(allowed_to(client, types))
         if user is None or user.scope is None:
             return scopes
         return scopes.limit(ScopeSet.parse(user.scope, types))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from fhir_facade.audit import AccessRow, AuditLog
@@ -78,6 +78,27 @@ class FacadePorts:
                     if row.body is not None:
                         found.setdefault(row.id, _choice(json.loads(row.body)))
         return tuple(found.values())[:limit]
+
+    def patients(self, tenant: str, ids: Collection[str]) -> Sequence[PatientChoice]:
+        """Those of the ids that are known and not deleted, by name."""
+        keys = [("Patient", patient) for patient in ids if is_id(patient)]
+        with self._database.read() as conn:
+            revision = versions.current_revision(conn, tenant)[0]
+            rows = versions.by_keys(conn, tenant, keys, revision)
+        choices = [_choice(json.loads(row.body)) for row in rows if row.body and not row.deleted]
+        return sorted(choices, key=lambda choice: (choice.name, choice.id))
+
+    def patients_of(self, tenant: str, reference: str) -> frozenset[str] | None:
+        """The patients a relative reference (`Appointment/1`) is about, empty when it is about
+        none; None when there is no such resource."""
+        resource_type, _, logical_id = reference.partition("/")
+        if resource_type not in self._registry or not is_id(logical_id):
+            return None
+        with self._database.read() as conn:
+            row = versions.read(conn, tenant, resource_type, logical_id)
+        if row is None or row.deleted:
+            return None
+        return frozenset(row.facts.patients)
 
     def patient_exists(self, tenant: str, patient_id: str) -> bool:
         """Whether the patient is known and not deleted."""

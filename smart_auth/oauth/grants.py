@@ -141,6 +141,8 @@ class LaunchRefreshGrant(RefreshTokenGrant):
         patient = old.grant.context.patient
         if patient is not None and not user.may_see(patient):
             raise InvalidGrantError("The patient of this grant is no longer one of the user's")
+        if patient is not None and not self.request.client.may_see(patient):
+            raise InvalidGrantError("The patient of this grant is no longer one of the app's")
         scope = self._narrowed(old)
         now = clock.now()
         ends = refresh_lifetime_end(
@@ -221,7 +223,7 @@ class BackendGrant(ClientCredentialsGrant):
     def _granted(self) -> ScopeSet:
         core = self.server.core
         asked = core.scopes(self.request.form.get("scope", ""))
-        allowed = core.scopes(self.request.client.scope)
+        allowed = core.allowed_to(self.request.client)
         granted = asked.intersect(allowed).at_level("system")
         if not granted.resources:
             raise InvalidScopeError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +43,7 @@ class ClientStore:
                     t.client.c.tenant == tenant, t.client.c.client_id == client_id
                 )
             ).first()
-            return None if row is None else _client(row, _groups(connection, tenant, client_id))
+            return None if row is None else _client(connection, row)
 
     def list(self, tenant: str) -> Sequence[Client]:
         """All clients of the tenant, by id."""
@@ -51,14 +51,25 @@ class ClientStore:
             rows = connection.execute(
                 select(t.client).where(t.client.c.tenant == tenant).order_by(t.client.c.client_id)
             ).all()
-            return [_client(row, _groups(connection, tenant, row.client_id)) for row in rows]
+            return [_client(connection, row) for row in rows]
+
+    def owned(self, tenant: str, owner: str) -> Sequence[Client]:
+        """The apps of a developer, oldest first."""
+        c = t.client.c
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(t.client)
+                .where(c.tenant == tenant, c.owner == owner)
+                .order_by(c.created_at, c.client_id)
+            ).all()
+            return [_client(connection, row) for row in rows]
 
     def add(self, client: Client) -> None:
         """Register; raises `AlreadyExists`."""
         try:
             with self._database.write() as connection:
                 connection.execute(insert(t.client).values(_values(client)))
-                _put_groups(connection, client)
+                _put_lists(connection, client)
         except IntegrityError:
             raise AlreadyExists(f"Client {client.client_id} is already registered") from None
 
@@ -73,13 +84,13 @@ class ClientStore:
             )
             if changed.rowcount == 0:
                 return False
-            connection.execute(
-                delete(t.client_group).where(
-                    t.client_group.c.tenant == client.tenant,
-                    t.client_group.c.client_id == client.client_id,
+            for table in (t.client_group, t.client_patient):
+                connection.execute(
+                    delete(table).where(
+                        table.c.tenant == client.tenant, table.c.client_id == client.client_id
+                    )
                 )
-            )
-            _put_groups(connection, client)
+            _put_lists(connection, client)
         return True
 
     def delete(self, tenant: str, client_id: str) -> bool:
@@ -115,33 +126,36 @@ class ClientStore:
             )
 
 
-def _groups(connection: Connection, tenant: str, client_id: str) -> Iterable[str]:
-    c = t.client_group.c
-    return connection.execute(
-        select(c.group_id).where(c.tenant == tenant, c.client_id == client_id)
-    ).scalars()
-
-
-def _put_groups(connection: Connection, client: Client) -> None:
+def _put_lists(connection: Connection, client: Client) -> None:
+    key = {"tenant": client.tenant, "client_id": client.client_id}
     if client.groups:
-        connection.execute(
-            insert(t.client_group),
-            [
-                {"tenant": client.tenant, "client_id": client.client_id, "group_id": group}
-                for group in sorted(client.groups)
-            ],
-        )
+        rows = [key | {"group_id": group} for group in sorted(client.groups)]
+        connection.execute(insert(t.client_group), rows)
+    if client.patients:
+        rows = [key | {"patient_id": patient} for patient in sorted(client.patients)]
+        connection.execute(insert(t.client_patient), rows)
 
 
 def _values(client: Client) -> dict[str, Any]:
-    values = {name: value for name, value in vars(client).items() if name != "groups"}
+    values = {k: v for k, v in vars(client).items() if k not in ("groups", "patients")}
     values["redirect_uris"] = json.dumps(client.redirect_uris)
     values["grant_types"] = json.dumps(client.grant_types)
+    values["details"] = json.dumps(client.details)
+    values["patients_limited"] = client.patients is not None
     return values
 
 
-def _client(row: Row[Any], groups: Iterable[str]) -> Client:
+def _client(connection: Connection, row: Row[Any]) -> Client:
     values = dict(row._mapping)
+    limited = values.pop("patients_limited")
     values["redirect_uris"] = tuple(json.loads(row.redirect_uris))
     values["grant_types"] = tuple(json.loads(row.grant_types))
-    return Client(groups=frozenset(groups), **values)
+    values["details"] = json.loads(row.details)
+    g, p = t.client_group.c, t.client_patient.c
+    groups = select(g.group_id).where(g.tenant == row.tenant, g.client_id == row.client_id)
+    patients = select(p.patient_id).where(p.tenant == row.tenant, p.client_id == row.client_id)
+    return Client(
+        groups=frozenset(connection.execute(groups).scalars()),
+        patients=frozenset(connection.execute(patients).scalars()) if limited else None,
+        **values,
+    )

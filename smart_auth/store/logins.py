@@ -30,7 +30,9 @@ class SessionStore:
         c = t.session.c
         with self._database.read() as connection:
             row = connection.execute(
-                select(c.session_hash, c.user_id, c.origin, c.auth_time, c.expires_at).where(
+                select(
+                    c.session_hash, c.user_id, c.origin, c.auth_time, c.expires_at, c.methods
+                ).where(
                     c.tenant == tenant,
                     c.session_hash == session_hash,
                     c.ended_at.is_(None),

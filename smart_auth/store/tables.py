@@ -58,8 +58,19 @@ client = Table(
     Column("valid_from", BigInteger),
     Column("valid_to", BigInteger),
     Column("created_at", BigInteger, nullable=False),
+    Column("owner", String(64)),
+    Column("approved_at", BigInteger),
+    Column("approved_by", String(64)),
+    Column("scope_limit", Text),
+    Column("patients_limited", Boolean, nullable=False),
+    Column("may_launch", Boolean, nullable=False),
+    Column("details", Text, nullable=False),
+    Column("registration_hash", String(64)),
+    Index(None, "tenant", "owner"),
 )
-"""`version` goes up with every change to the client or its groups, so that a worker may keep
+"""`scope` is what the app registered for, `scope_limit` the most the provider lets it have (null:
+no limit). `owner` is the developer's user id. `details` holds what RFC 7591 only shows to people.
+`version` goes up with every change to the client or its groups, so that a worker may keep
 what it derived from a client as long as the version it reads with each token is the same."""
 
 client_group = Table(
@@ -72,6 +83,18 @@ client_group = Table(
         ["tenant", "client_id"], ["client.tenant", "client.client_id"], ondelete="CASCADE"
     ),
 )
+
+client_patient = Table(
+    "client_patient",
+    metadata,
+    _tenant(),
+    Column("client_id", String(128), primary_key=True),
+    Column("patient_id", String(64), primary_key=True),
+    ForeignKeyConstraint(
+        ["tenant", "client_id"], ["client.tenant", "client.client_id"], ondelete="CASCADE"
+    ),
+)
+"""Read only where the client has `patients_limited`."""
 
 client_jwks = Table(
     "client_jwks",
@@ -99,9 +122,13 @@ user_account = Table(
     Column("scope", Text),
     Column("active", Boolean, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("service", String(16)),
+    Column("profile", Text, nullable=False),
     UniqueConstraint("tenant", "username"),
 )
-"""`scope` is the most a user's grants may hold; null is no limit."""
+"""`service` says for whom a developer builds: patient or provider. `profile` is a JSON object of
+what they said at sign-up. `scope` is the most a user's grants may hold; null is no limit."""
 
 user_patient = Table(
     "user_patient",
@@ -114,6 +141,81 @@ user_patient = Table(
     ),
 )
 
+second_factor = Table(
+    "second_factor",
+    metadata,
+    _tenant(),
+    Column("user_id", String(64), primary_key=True),
+    Column("kind", String(8), nullable=False),
+    Column("secret", Text, nullable=False),
+    Column("last_step", BigInteger),
+    Column("created_at", BigInteger, nullable=False),
+    ForeignKeyConstraint(
+        ["tenant", "user_id"], ["user_account.tenant", "user_account.user_id"], ondelete="CASCADE"
+    ),
+)
+"""`kind` pin: `secret` is an argon2 hash; totp: a seed wrapped by the secret keys, and `last_step`
+the time step last accepted, so that no code is good twice."""
+
+federated_identity = Table(
+    "federated_identity",
+    metadata,
+    _tenant(),
+    Column("issuer", String(255), primary_key=True),
+    Column("subject", String(255), primary_key=True),
+    Column("user_id", String(64), nullable=False),
+    Column("linked_at", BigInteger, nullable=False),
+    ForeignKeyConstraint(
+        ["tenant", "user_id"], ["user_account.tenant", "user_account.user_id"], ondelete="CASCADE"
+    ),
+    Index(None, "tenant", "user_id"),
+)
+
+federated_login = Table(
+    "federated_login",
+    metadata,
+    _tenant(),
+    Column("state_hash", String(64), primary_key=True),
+    Column("provider", String(64), nullable=False),
+    Column("wrapped", Text, nullable=False),
+    Column("browser_hash", String(64), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
+)
+"""A login that is under way at an external provider; `wrapped` holds its nonce, code verifier and
+the pending request it is for, as encrypted JSON."""
+
+login_ticket = Table(
+    "login_ticket",
+    metadata,
+    _tenant(),
+    Column("ticket_hash", String(64), primary_key=True),
+    Column("user_id", String(64), nullable=False),
+    Column("made_by", String(128), nullable=False),
+    Column("wrapped", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
+)
+"""A host EHR's word that this user is logged in there: good once, for the address in `wrapped`."""
+
+initial_access_token = Table(
+    "initial_access_token",
+    metadata,
+    _tenant(),
+    Column("token_hash", String(64), primary_key=True),
+    Column("token_id", String(32), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("made_by", String(128), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("uses_left", Integer),
+    Column("revoked_at", BigInteger),
+    UniqueConstraint("tenant", "token_id"),
+)
+"""Opens dynamic registration (RFC 7591 section 3). `uses_left` null is no limit."""
+
 session = Table(
     "session",
     metadata,
@@ -121,6 +223,7 @@ session = Table(
     Column("session_hash", String(64), primary_key=True),
     Column("user_id", String(64), nullable=False),
     Column("origin", String(16), nullable=False),
+    Column("methods", String(64), nullable=False),
     Column("auth_time", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
@@ -277,6 +380,9 @@ EXPIRING = (
     (session, session.c.expires_at),
     (pending_authorization, pending_authorization.c.expires_at),
     (launch, launch.c.expires_at),
+    (federated_login, federated_login.c.expires_at),
+    (login_ticket, login_ticket.c.expires_at),
+    (initial_access_token, initial_access_token.c.expires_at),
     (authorization_code, authorization_code.c.expires_at),
     (refresh_token, refresh_token.c.expires_at),
     (access_grant, access_grant.c.expires_at),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -40,10 +41,11 @@ class UserStore:
 
     def add(self, user: User) -> None:
         """Create; raises `AlreadyExists` when the user name is taken."""
-        values = {name: value for name, value in vars(user).items() if name != "patients"}
         try:
             with self._database.write() as connection:
-                connection.execute(insert(t.user_account).values(**values, created_at=clock.now()))
+                connection.execute(
+                    insert(t.user_account).values(**_values(user), created_at=clock.now())
+                )
                 _put_patients(connection, user)
         except IntegrityError:
             raise AlreadyExists("A user of this name is already there") from None
@@ -51,7 +53,7 @@ class UserStore:
     def replace(self, user: User) -> bool:
         """Overwrite an existing user and its patients; False when there is none."""
         c = t.user_account.c
-        values = {k: v for k, v in vars(user).items() if k not in ("patients", "version")}
+        values = {k: v for k, v in _values(user).items() if k != "version"}
         with self._database.write() as connection:
             changed = connection.execute(
                 update(t.user_account)
@@ -95,7 +97,14 @@ def _put_patients(connection: Connection, user: User) -> None:
         )
 
 
+def _values(user: User) -> dict[str, Any]:
+    values = {name: value for name, value in vars(user).items() if name != "patients"}
+    values["profile"] = json.dumps(user.profile)
+    return values
+
+
 def _user(row: Row[Any], patients: Iterable[str]) -> User:
     values = dict(row._mapping)
     del values["created_at"]
+    values["profile"] = json.loads(row.profile)
     return User(patients=frozenset(patients), **values)

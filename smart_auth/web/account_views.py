@@ -16,6 +16,7 @@ from smart_auth.sessions import Sessions
 from smart_auth.web import pages
 from smart_auth.web.browser import Browser
 from smart_auth.web.launch_pages import LaunchPages, patient_shown, problem_page
+from smart_auth.web.routes import FORM, READ, Route
 
 
 class AccountViews:
@@ -24,6 +25,14 @@ class AccountViews:
     def __init__(self, core: Core, sessions: Sessions) -> None:
         self._core = core
         self._sessions = sessions
+
+    def routes(self) -> list[Route]:
+        """A person's own pages."""
+        return [
+            Route("/auth/manage", self.manage, FORM),
+            Route("/auth/logout", self.logout, ("POST",)),
+            Route("/auth/style.css", self.stylesheet, READ),
+        ]
 
     def manage(self, tenant: TenantInfo) -> Response:
         """The user's grants; a POST ends one of them."""

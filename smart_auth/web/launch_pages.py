@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Response
 
-from smart_auth.consent import Question
+from smart_auth.consent import Question, choosable
 from smart_auth.core import Core
 from smart_auth.ports import PatientChoice, TenantInfo
 from smart_auth.records import PendingAuthorization, User
@@ -66,9 +66,12 @@ class LaunchPages:
         problem: str | None = None,
     ) -> Response:
         """Patients the user may see, those that match `text`."""
-        allowed = None if user.whole_tenant else user.patients
+        client = self._core.store.clients.get(self._tenant.slug, pending.client_id)
         patients = self._core.ports.choose_patients(
-            self._tenant.slug, allowed, text, PATIENTS_SHOWN
+            self._tenant.slug,
+            user.patients if client is None else choosable(client, user),
+            text,
+            PATIENTS_SHOWN,
         )
         response = pages.page(
             self._core,
@@ -78,7 +81,7 @@ class LaunchPages:
             pending.parameters["redirect_uri"],
             request_value=value,
             csrf=self._browser.csrf(f"patient/{value}"),
-            client=self._core.store.clients.get(self._tenant.slug, pending.client_id),
+            client=client,
             patients=patients,
             more=len(patients) == PATIENTS_SHOWN,
             text=text,

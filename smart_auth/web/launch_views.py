@@ -27,6 +27,7 @@ from smart_auth.sessions import Sessions
 from smart_auth.web import pages
 from smart_auth.web.browser import Browser
 from smart_auth.web.launch_pages import LaunchPages, problem_page
+from smart_auth.web.routes import FORM, READ, Route
 
 
 class LaunchViews:
@@ -35,6 +36,16 @@ class LaunchViews:
     def __init__(self, core: Core, sessions: Sessions) -> None:
         self._core = core
         self._sessions = sessions
+
+    def routes(self) -> list[Route]:
+        """The steps of a launch."""
+        return [
+            Route("/auth/authorize", self.authorize, FORM),
+            Route("/auth/continue", self.next_step, READ),
+            Route("/auth/login", self.login, ("POST",)),
+            Route("/auth/patient", self.patient, ("POST",)),
+            Route("/auth/consent", self.consent, ("POST",)),
+        ]
 
     def authorize(self, tenant: TenantInfo) -> Response:
         """The authorization endpoint, by GET and POST."""
@@ -107,7 +118,12 @@ class LaunchViews:
         searching = pressed_search or text != pages.posted("shown")
         if searching:
             return self._pages(tenant, browser).picker(value, pending, user, text)
-        if not chosen or not consent.may_choose(self._core, tenant, user, chosen):
+        client = self._core.store.clients.get(tenant.slug, pending.client_id)
+        if (
+            not chosen
+            or client is None
+            or not consent.may_choose(self._core, tenant, client, user, chosen)
+        ):
             problem = "Choose a patient of the list."
             return self._pages(tenant, browser).picker(value, pending, user, text, problem)
         self._core.store.pending.choose_patient(

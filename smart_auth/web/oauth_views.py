@@ -29,6 +29,7 @@ from smart_auth.web.replies import (
     preflight,
     try_later,
 )
+from smart_auth.web.routes import ALL, Route
 
 DOCUMENT_SECONDS = 300
 STYLE_SECONDS = 86_400
@@ -43,6 +44,22 @@ class OAuthViews:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+
+    def routes(self) -> list[Route]:
+        """What apps call. Each view answers wrong methods in its own words."""
+        routes = [
+            Route("/.well-known/smart-configuration", self.smart_configuration, ALL),
+            Route("/.well-known/openid-configuration", self.openid_configuration, ALL),
+            Route("/.well-known/jwks.json", self.jwks, ALL),
+            Route("/auth/token", self.token, ALL),
+            Route("/auth/token/", self.token, ALL),
+            Route("/auth/introspect", self.introspect, ALL),
+            Route("/auth/revoke", self.revoke, ALL),
+            Route("/auth/style.json", self.style_document, ALL),
+        ]
+        if self._core.settings.demo:
+            routes.append(Route("/auth/register", self.register, ALL))
+        return routes
 
     def smart_configuration(self, tenant: TenantInfo) -> Response:
         """JSON whatever the Accept header says (SMART conformance)."""

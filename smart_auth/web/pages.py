@@ -28,9 +28,10 @@ def page(
     redirect_uri: str | None = None,
     **values: Any,
 ) -> Response:
-    """Render a page of a tenant. `redirect_uri`: where a form of it may lead in the end."""
+    """Render a page of a tenant. `template` is one of ours, or of another folder when it names one.
+    `redirect_uri`: where a form of it may lead in the end."""
     body = render_template(
-        f"smart_auth/{template}",
+        template if "/" in template else f"smart_auth/{template}",
         tenant=tenant,
         stylesheet_url=path_of(tenant, "style.css"),
         path=lambda name: path_of(tenant, name),

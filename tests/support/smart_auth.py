@@ -18,7 +18,13 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, Key, KeyParameters, RSAKey
 
 from smart_auth import admin
-from smart_auth.ports import AccessEvent, PatientChoice, TenantInfo
+from smart_auth.ports import (
+    AccessEvent,
+    AccessShown,
+    PatientChoice,
+    RefusalShown,
+    TenantInfo,
+)
 from smart_auth.records import User
 from smart_auth.scopes import Level
 from smart_auth.server import AuthServer
@@ -46,6 +52,7 @@ class FakeFacade:
     events: list[AccessEvent] = field(default_factory=list)
     slugs: tuple[str, ...] = ("acme", "beta")
     public_url: str = PUBLIC_URL
+    resources: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def tenants(self) -> Mapping[str, TenantInfo]:
         return {s: TenantInfo(s, f"{self.public_url}/fhir/{s}", s.title()) for s in self.slugs}
@@ -63,8 +70,38 @@ class FakeFacade:
             patient
             for patient in PATIENTS
             if (allowed is None or patient.id in allowed)
-            and text.lower() in f"{patient.id} {patient.name}".lower()
+            and text.lower() in f"{patient.id} {patient.name} {patient.birth_date}".lower()
         ][:limit]
+
+    def patients(self, tenant: str, ids: Collection[str]) -> Sequence[PatientChoice]:
+        return [patient for patient in PATIENTS if patient.id in ids]
+
+    def patients_of(self, tenant: str, reference: str) -> frozenset[str] | None:
+        return self.resources.get(reference)
+
+    def refusals(
+        self, tenant: str, client_id: str, *, correlation_id: str | None = None, limit: int = 50
+    ) -> Sequence[RefusalShown]:
+        return [
+            RefusalShown(0, event.action, None, event.correlation_id or "", event.refusal)
+            for event in reversed(self.events)
+            if event.tenant == tenant and event.client_id == client_id and event.refusal
+            if correlation_id in (None, event.correlation_id)
+        ][:limit]
+
+    def accesses(
+        self, tenant: str, patient_id: str, *, after: str = "", limit: int = 50
+    ) -> Sequence[AccessShown]:
+        newest = [
+            (str(place), event)
+            for place, event in reversed(list(enumerate(self.events)))
+            if event.tenant == tenant and event.patient_id == patient_id
+            if not after or place < int(after)
+        ]
+        return [
+            AccessShown(0, e.action, None, e.client_id, e.user_id, e.outcome, place)
+            for place, e in newest[:limit]
+        ]
 
     def patient_exists(self, tenant: str, patient_id: str) -> bool:
         return any(patient.id == patient_id for patient in PATIENTS)

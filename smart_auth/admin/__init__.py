@@ -1,0 +1,46 @@
+"""What administrators do to users, apps and keys, for the pages, the command line and the demo.
+
+Nothing here keeps an audit row: whoever calls knows who acts, and says so.
+"""
+
+from smart_auth.admin.clients import (
+    OPERATOR,
+    CreatedClient,
+    approve_client,
+    change_client,
+    create_client,
+    deactivate_client,
+    delete_client,
+    list_clients,
+    new_client_secret,
+)
+from smart_auth.admin.keys import KEY_OVERLAP, create_tenant_keys, rotate_keys
+from smart_auth.admin.users import (
+    change_user,
+    check_new_password,
+    create_user,
+    list_users,
+    set_password,
+)
+from smart_auth.client_metadata import InvalidClientMetadata
+
+__all__ = [
+    "KEY_OVERLAP",
+    "OPERATOR",
+    "CreatedClient",
+    "InvalidClientMetadata",
+    "approve_client",
+    "change_client",
+    "change_user",
+    "check_new_password",
+    "create_client",
+    "create_tenant_keys",
+    "create_user",
+    "deactivate_client",
+    "delete_client",
+    "list_clients",
+    "list_users",
+    "new_client_secret",
+    "rotate_keys",
+    "set_password",
+]

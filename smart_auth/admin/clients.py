@@ -1,0 +1,93 @@
+"""What an administrator does to apps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from smart_auth import clock, keyring
+from smart_auth.client_metadata import client_from_metadata
+from smart_auth.records import Client
+from smart_auth.store import AuthStore
+
+OPERATOR = "operator"
+"""Who acted, where it was nobody with an account: the command line."""
+
+
+@dataclass(frozen=True)
+class CreatedClient:
+    """A registered client with its secret, which is shown this once and kept only as a hash."""
+
+    client: Client
+    client_secret: str | None = field(repr=False)
+
+
+def create_client(
+    store: AuthStore,
+    tenant: str,
+    metadata: Mapping[str, Any],
+    *,
+    owner: str | None = None,
+    approved_by: str | None = OPERATOR,
+) -> CreatedClient:
+    """Register an app from RFC 7591 metadata and our own members.
+
+    Ours: `client_id` and `client_secret` (each made when absent and needed), `launch_uri`,
+    `groups`, `whole_tenant`, `valid_from`, `valid_to` (epoch seconds), `pkce_optional`,
+    `may_introspect`.
+    `owner` is the developer's user id; `approved_by` None leaves the app waiting for approval.
+    Raises `InvalidClientMetadata` or `AlreadyExists`; nothing is kept then.
+    """
+    client, secret = client_from_metadata(tenant, metadata)
+    now = clock.now()
+    client = replace(
+        client,
+        created_at=now,
+        owner=owner,
+        approved_at=None if approved_by is None else now,
+        approved_by=approved_by,
+    )
+    store.clients.add(client)
+    return CreatedClient(client, secret)
+
+
+def change_client(store: AuthStore, client: Client, **changes: Any) -> Client:
+    """Change fields of a client; it holds for tokens that are already out. Raises LookupError."""
+    changed = replace(client, **changes)
+    if not store.clients.replace(changed):
+        raise LookupError("No such client")
+    return changed
+
+
+def approve_client(store: AuthStore, client: Client, approved_by: str) -> Client:
+    """Let everybody launch a developer's app, and a backend get tokens. Raises LookupError."""
+    return change_client(store, client, approved_at=clock.now(), approved_by=approved_by)
+
+
+def new_client_secret(store: AuthStore, client: Client) -> CreatedClient:
+    """Replace a confidential client's secret; the old one stops at once."""
+    if not client.auth_method.startswith("client_secret"):
+        raise ValueError("This client has no secret")
+    secret = keyring.random_token()
+    changed = change_client(store, client, secret_hash=keyring.hash_token(secret))
+    return CreatedClient(changed, secret)
+
+
+def deactivate_client(store: AuthStore, tenant: str, client_id: str) -> None:
+    """Refuse the client and its tokens from now on. Raises LookupError."""
+    client = store.clients.get(tenant, client_id)
+    if client is None:
+        raise LookupError("No such client")
+    change_client(store, client, active=False)
+
+
+def delete_client(store: AuthStore, tenant: str, client_id: str) -> None:
+    """Remove a client; its tokens stop at once. Raises LookupError."""
+    if not store.clients.delete(tenant, client_id):
+        raise LookupError("No such client")
+
+
+def list_clients(store: AuthStore, tenant: str) -> list[Client]:
+    """All clients of a tenant."""
+    return list(store.clients.list(tenant))

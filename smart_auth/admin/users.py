@@ -1,0 +1,78 @@
+"""What an administrator does to people."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
+
+from smart_auth import keyring
+from smart_auth.passwords import hash_password
+from smart_auth.records import Role, User
+from smart_auth.store import AuthStore
+
+SHORTEST_PASSWORD = 8
+
+
+def create_user(
+    store: AuthStore,
+    tenant: str,
+    username: str,
+    password: str,
+    *,
+    role: Role,
+    fhir_user: str | None = None,
+    whole_tenant: bool = False,
+    patients: Collection[str] = (),
+    scopes: str | None = None,
+    **more: Any,
+) -> User:
+    """Create someone who can log in. Raises `AlreadyExists`, or ValueError for a bad value.
+
+    `fhir_user` is a relative reference; `patients` are ids without type; `scopes` is the most any
+    grant of this user may hold (None for no limit); `more` are further fields of `User`.
+    """
+    if not username.strip():
+        raise ValueError("The user name must not be empty")
+    check_new_password(password)
+    if role == "patient" and whole_tenant:
+        raise ValueError("A patient cannot be given the whole tenant")
+    user = User(
+        tenant=tenant,
+        user_id=keyring.random_token(22),
+        username=username,
+        role=role,
+        fhir_user=fhir_user,
+        whole_tenant=whole_tenant,
+        patients=frozenset(patients),
+        scope=scopes,
+        password_hash=hash_password(password),
+        **more,
+    )
+    store.users.add(user)
+    return user
+
+
+def change_user(store: AuthStore, user: User, **changes: Any) -> User:
+    """Change fields of a user; it holds for tokens that are already out. Raises LookupError."""
+    changed = replace(user, **changes)
+    if not store.users.replace(changed):
+        raise LookupError("No such user")
+    return changed
+
+
+def set_password(store: AuthStore, user: User, password: str) -> User:
+    """Give a user a new password."""
+    check_new_password(password)
+    return change_user(store, user, password_hash=hash_password(password))
+
+
+def list_users(store: AuthStore, tenant: str) -> list[User]:
+    """All users of a tenant."""
+    return list(store.users.list(tenant))
+
+
+def check_new_password(password: str) -> None:
+    """Raise ValueError for a password that is too short."""
+    if len(password) < SHORTEST_PASSWORD:
+        raise ValueError(f"The password needs at least {SHORTEST_PASSWORD} characters")
