@@ -18,6 +18,7 @@ from smart_auth.verify import InvalidToken, VerifiedToken
 from smart_auth.web.account_views import AccountViews
 from smart_auth.web.launch_pages import problem_page
 from smart_auth.web.launch_views import LaunchViews
+from smart_auth.web.login_views import LoginViews
 from smart_auth.web.oauth_views import OAuthViews
 from smart_auth.web.replies import oauth_error, try_later
 from smart_auth.web.routes import ALL, Route
@@ -57,6 +58,7 @@ class AuthServer:
         return [
             *OAuthViews(self.core).routes(),
             *LaunchViews(self.core, self.sessions).routes(),
+            *LoginViews(self.core, self.sessions).routes(),
             *AccountViews(self.core, self.sessions).routes(),
         ]
 

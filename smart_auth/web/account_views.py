@@ -10,13 +10,15 @@ from flask import Response, request
 from smart_auth import clock
 from smart_auth.core import Core
 from smart_auth.ports import TenantInfo
-from smart_auth.records import Grant, Session, User
+from smart_auth.records import Grant, User
 from smart_auth.scope_words import describe
 from smart_auth.sessions import Sessions
 from smart_auth.web import pages
 from smart_auth.web.browser import Browser
-from smart_auth.web.launch_pages import LaunchPages, patient_shown, problem_page
+from smart_auth.web.launch_pages import patient_shown
 from smart_auth.web.routes import FORM, READ, Route
+from smart_auth.web.steps import stale_form
+from smart_auth.web.visitor import visit
 
 
 class AccountViews:
@@ -36,14 +38,14 @@ class AccountViews:
 
     def manage(self, tenant: TenantInfo) -> Response:
         """The user's grants; a POST ends one of them."""
-        browser = Browser(self._core, self._sessions, tenant)
-        _, user = self._who(tenant)
-        if user is None:
-            return LaunchPages(self._core, tenant, browser).login("", None)
+        visitor = visit(self._core, self._sessions, tenant, "manage")
+        if isinstance(visitor, Response):
+            return visitor
+        browser, user = visitor.browser, visitor.user
         ended = False
         if request.method == "POST":
             if not browser.form_is_ours("manage"):
-                return self._stale_form(tenant)
+                return stale_form(self._core, tenant)
             ended = self._end(tenant, user, pages.posted("grant"))
         grants = self._core.store.grants.live(tenant.slug, clock.now(), user_id=user.user_id)
         response = pages.page(
@@ -55,14 +57,14 @@ class AccountViews:
             grants=[self._shown(tenant, user, grant) for grant in grants],
             ended=ended,
         )
-        return browser.remember(response)
+        return response
 
     def logout(self, tenant: TenantInfo) -> Response:
         """End the session."""
         browser = Browser(self._core, self._sessions, tenant)
-        if not browser.form_is_ours("manage"):
-            return self._stale_form(tenant)
-        session, _ = self._who(tenant)
+        if not browser.form_is_ours("logout"):
+            return stale_form(self._core, tenant)
+        session = self._sessions.current(tenant, request)
         if session is not None:
             self._sessions.end(tenant, session)
             self._core.audit(tenant.slug, "logout", "success", user_id=session.user_id)
@@ -73,13 +75,6 @@ class AccountViews:
     def stylesheet(self, tenant: TenantInfo) -> Response:
         """The stylesheet of all pages."""
         return pages.stylesheet()
-
-    def _who(self, tenant: TenantInfo) -> tuple[Session | None, User | None]:
-        session = self._sessions.current(tenant, request)
-        if session is None:
-            return None, None
-        user = self._core.store.users.get(tenant.slug, session.user_id)
-        return session, user if user is not None and user.active else None
 
     def _end(self, tenant: TenantInfo, user: User, grant_id: str) -> bool:
         """End a grant if it is this user's."""
@@ -111,10 +106,6 @@ class AccountViews:
             "until": _date(grant.expires_at),
             "scopes": [describe(item, user.role) for item in self._core.scopes(grant.scope)],
         }
-
-    def _stale_form(self, tenant: TenantInfo) -> Response:
-        text = "This form has expired or did not come from this browser."
-        return problem_page(self._core, tenant, text)
 
 
 def _date(seconds: int) -> str:

@@ -9,15 +9,19 @@ from smart_auth.core import Core
 from smart_auth.ports import TenantInfo
 from smart_auth.sessions import Sessions
 
+_KEY = "smart_auth.browser"
+
 
 class Browser:
-    """One request's view of the browser behind it."""
+    """One request's view of the browser behind it; every one made in a request is the same."""
 
     def __init__(self, core: Core, sessions: Sessions, tenant: TenantInfo) -> None:
         self._core = core
         self._sessions = sessions
         self._tenant = tenant
-        self._value, self._is_new = sessions.browser(request)
+        if _KEY not in request.environ:
+            request.environ[_KEY] = sessions.browser(request)
+        self._value, self._is_new = request.environ[_KEY]
 
     @property
     def mark(self) -> str:
@@ -38,7 +42,8 @@ class Browser:
         )
 
     def remember(self, response: Response) -> Response:
-        """Give a new browser its cookie with a page."""
-        if self._is_new:
+        """Give a new browser its cookie with a page; `pages.page` does so by itself."""
+        if self._is_new and not request.environ.get(f"{_KEY}.sent"):
+            request.environ[f"{_KEY}.sent"] = True
             self._sessions.set_browser(response, self._tenant, self._value)
         return response

@@ -23,40 +23,6 @@ class LaunchPages:
         self._tenant = tenant
         self._browser = browser
 
-    def login(
-        self,
-        value: str,
-        pending: PendingAuthorization | None,
-        retry_after: int | None = 0,
-    ) -> Response:
-        """`retry_after`: 0 for a first showing, None after a wrong password, else seconds.
-
-        `pending` is None when the login is not for an app.
-        """
-        problem, status = None, 200
-        if retry_after is None:
-            problem, status = "The user name or the password is wrong.", 403
-        elif retry_after:
-            problem = f"Too many attempts. Try again in {retry_after} seconds."
-            status = 429
-        response = pages.page(
-            self._core,
-            self._tenant,
-            "login.html",
-            status,
-            None if pending is None else pending.parameters["redirect_uri"],
-            request_value=value,
-            csrf=self._browser.csrf(f"login/{value}"),
-            client=None
-            if pending is None
-            else self._core.store.clients.get(self._tenant.slug, pending.client_id),
-            username=pages.posted("username"),
-            problem=problem,
-        )
-        if status == 429:
-            response.headers["Retry-After"] = str(retry_after)
-        return self._browser.remember(response)
-
     def picker(
         self,
         value: str,

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from flask import Response, request
 
-from smart_auth import clock, consent, keyring
+from smart_auth import clock, consent
 from smart_auth.authorization import (
     AuthorizationRequest,
     CannotRedirect,
@@ -20,14 +20,15 @@ from smart_auth.authorization import (
     judge,
 )
 from smart_auth.core import Core
-from smart_auth.logins import log_in
 from smart_auth.ports import TenantInfo
 from smart_auth.records import PendingAuthorization, Session, User
 from smart_auth.sessions import Sessions
 from smart_auth.web import pages
 from smart_auth.web.browser import Browser
 from smart_auth.web.launch_pages import LaunchPages, problem_page
+from smart_auth.web.login_pages import LoginPages
 from smart_auth.web.routes import FORM, READ, Route
+from smart_auth.web.steps import find_pending, go_on, stale_form
 
 
 class LaunchViews:
@@ -42,7 +43,6 @@ class LaunchViews:
         return [
             Route("/auth/authorize", self.authorize, FORM),
             Route("/auth/continue", self.next_step, READ),
-            Route("/auth/login", self.login, ("POST",)),
             Route("/auth/patient", self.patient, ("POST",)),
             Route("/auth/consent", self.consent, ("POST",)),
         ]
@@ -64,39 +64,12 @@ class LaunchViews:
         value = consent.keep_pending(self._core, tenant, judged)
         if request.method == "POST":
             # A form from another site arrives without our cookies; the redirect gets them.
-            return self._to_next_step(tenant, value)
+            return go_on(self._core, tenant, value)
         return self._step(tenant, value)
 
     def next_step(self, tenant: TenantInfo) -> Response:
         """Show where the request stands."""
         return self._step(tenant, request.args.get("request", ""))
-
-    def login(self, tenant: TenantInfo) -> Response:
-        """Check the login form; on success a new session begins."""
-        value = pages.posted("request")
-        browser = Browser(self._core, self._sessions, tenant)
-        if not browser.form_is_ours(f"login/{value}"):
-            return self._stale_form(tenant)
-        outcome = log_in(
-            self._core,
-            tenant,
-            pages.posted("username"),
-            pages.posted("password"),
-            request.remote_addr or "",
-        )
-        if outcome.user is None:
-            pending = self._pending(tenant, value)
-            return self._pages(tenant, browser).login(value, pending, outcome.retry_after or None)
-        previous = self._sessions.current(tenant, request)
-        if previous is not None:
-            self._sessions.end(tenant, previous)
-        if value:
-            response = self._to_next_step(tenant, value)
-        else:
-            response = pages.send_to(self._core, pages.path_of(tenant, "manage"))
-        started = self._sessions.start(tenant.slug, outcome.user.user_id)
-        self._sessions.set_cookie(response, tenant, started)
-        return response
 
     def patient(self, tenant: TenantInfo) -> Response:
         """Search again, or take the chosen patient.
@@ -106,12 +79,12 @@ class LaunchViews:
         """
         value = pages.posted("request")
         browser = Browser(self._core, self._sessions, tenant)
-        pending = self._pending(tenant, value)
+        pending = find_pending(self._core, tenant, value)
         if pending is None or not browser.form_is_ours(f"patient/{value}"):
-            return self._stale_form(tenant)
+            return stale_form(self._core, tenant)
         found = self._logged_in(tenant, pending)
         if found is None:
-            return self._pages(tenant, browser).login(value, pending)
+            return LoginPages(self._core, tenant, browser).login(value, pending)
         _, user = found
         text, chosen = pages.posted("q"), pages.posted("patient")
         pressed_search = pages.posted("action") == "search" and not chosen
@@ -129,19 +102,19 @@ class LaunchViews:
         self._core.store.pending.choose_patient(
             tenant.slug, pending.request_hash, user.user_id, chosen
         )
-        return self._to_next_step(tenant, value)
+        return go_on(self._core, tenant, value)
 
     def consent(self, tenant: TenantInfo) -> Response:
         """Take the decision and go back to the app."""
         value = pages.posted("request")
         browser = Browser(self._core, self._sessions, tenant)
-        pending = self._pending(tenant, value)
+        pending = find_pending(self._core, tenant, value)
         found = None if pending is None else self._logged_in(tenant, pending)
         if pending is None or found is None:
             return self._step(tenant, value)
         session, user = found
         if not browser.form_is_ours(f"consent/{value}/{user.user_id}"):
-            return self._stale_form(tenant)
+            return stale_form(self._core, tenant)
         decision = pages.posted("decision")
         if decision not in ("allow", "deny"):
             return self._step(tenant, value)
@@ -162,7 +135,7 @@ class LaunchViews:
 
     def _step(self, tenant: TenantInfo, value: str) -> Response:
         browser = Browser(self._core, self._sessions, tenant)
-        pending = self._pending(tenant, value)
+        pending = find_pending(self._core, tenant, value)
         if pending is None:
             text = "This request has expired or was answered already. Start again from the app."
             return problem_page(self._core, tenant, text)
@@ -172,7 +145,7 @@ class LaunchViews:
             return problem_page(self._core, tenant, "This request was begun in another browser.")
         found = self._logged_in(tenant, pending)
         if found is None:
-            return self._pages(tenant, browser).login(value, pending)
+            return LoginPages(self._core, tenant, browser).login(value, pending)
         _, user = found
         try:
             asked = consent.question(self._core, tenant, pending, user)
@@ -184,15 +157,6 @@ class LaunchViews:
 
     def _pages(self, tenant: TenantInfo, browser: Browser) -> LaunchPages:
         return LaunchPages(self._core, tenant, browser)
-
-    def _stale_form(self, tenant: TenantInfo) -> Response:
-        text = "This form has expired or did not come from this browser. Start again from the app."
-        return problem_page(self._core, tenant, text)
-
-    def _pending(self, tenant: TenantInfo, value: str) -> PendingAuthorization | None:
-        if not value:
-            return None
-        return self._core.store.pending.get(tenant.slug, keyring.hash_token(value), clock.now())
 
     def _logged_in(
         self, tenant: TenantInfo, pending: PendingAuthorization
@@ -212,12 +176,6 @@ class LaunchViews:
             if self._sessions.current(tenant, request) is None:
                 raise Refused("login_required", "The user has to log in")
             raise Refused("consent_required", "The user has to consent")
-
-    def _to_next_step(self, tenant: TenantInfo, value: str) -> Response:
-        target = f"{pages.path_of(tenant, 'continue')}?request={quote(value, safe='')}"
-        response = pages.send_to(self._core, target)
-        response.status_code = 303
-        return response
 
     def _refuse(
         self, tenant: TenantInfo, pending: PendingAuthorization, refusal: Refused

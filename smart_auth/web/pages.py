@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from flask import Response, render_template, request
 
 from smart_auth.core import Core
 from smart_auth.ports import TenantInfo
+from smart_auth.records import User
+from smart_auth.sessions import Sessions
+from smart_auth.web.browser import Browser
 
 STYLESHEET = (Path(__file__).parent.parent / "static" / "style.css").read_bytes()
+
+
+class NavItem(NamedTuple):
+    """A link of the header; `current` where its page, or one below it, is shown."""
+
+    label: str
+    url: str
+    current: bool
 
 
 def path_of(tenant: TenantInfo, page: str) -> str:
@@ -26,10 +37,17 @@ def page(
     template: str,
     status: int = 200,
     redirect_uri: str | None = None,
+    *,
+    user: User | None = None,
     **values: Any,
 ) -> Response:
     """Render a page of a tenant. `template` is one of ours, or of another folder when it names one.
-    `redirect_uri`: where a form of it may lead in the end."""
+    `redirect_uri`: where a form of it may lead in the end. With `user`, who is logged in, the page
+    has the links of that user's role and a button to log out."""
+    browser = Browser(core, Sessions(core), tenant)
+    if user is not None:
+        values |= {"user": user, "nav": _links(tenant, user)}
+        values["logout_csrf"] = browser.csrf("logout")
     body = render_template(
         template if "/" in template else f"smart_auth/{template}",
         tenant=tenant,
@@ -38,14 +56,33 @@ def page(
         **values,
     )
     response = Response(body, status=status, mimetype="text/html")
-    return secure(core, response, redirect_uri)
+    return browser.remember(secure(core, response, redirect_uri))
+
+
+def see_other(core: Core, tenant: TenantInfo, page: str) -> Response:
+    """After a form that changed something: on to one of our pages, which may be loaded again."""
+    response = Response(status=303, headers={"Location": path_of(tenant, page)})
+    return secure(core, response)
+
+
+def _links(tenant: TenantInfo, user: User) -> list[NavItem]:
+    places = [("Your apps", "manage"), ("Access log", "log"), ("Account", "account")]
+    if user.role == "developer":
+        places.append(("Developer portal", "portal"))
+    if user.role == "admin":
+        places.append(("Console", "console"))
+    here = f"{urlsplit(tenant.issuer).path}/auth{request.path.partition('/auth')[2]}"
+    return [
+        NavItem(label, url, here == url or here.startswith(f"{url}/"))
+        for label, url in ((label, path_of(tenant, name)) for label, name in places)
+    ]
 
 
 def secure(core: Core, response: Response, redirect_uri: str | None = None) -> Response:
     """Headers of every page and of every redirect that carries a code."""
     headers = response.headers
     headers["Content-Security-Policy"] = (
-        "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none';"
+        "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none';"
         f" frame-ancestors 'none'; form-action {_form_targets(redirect_uri)}"
     )
     headers["Referrer-Policy"] = "no-referrer"

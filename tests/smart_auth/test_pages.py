@@ -334,7 +334,7 @@ class TestManage:
     def test_logout(self, tab: Tab) -> None:
         tab.authorize().login("ann")
         tab.answer = tab.client.get(MANAGE)
-        tab.submit("logout")
+        tab.log_out()
         assert tab.title == "Log in"
         assert tab.authorize().title == "Log in"
 

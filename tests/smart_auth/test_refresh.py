@@ -113,7 +113,7 @@ def test_online_access_ends_with_the_session(tab: Tab, server: AuthServer) -> No
         assert refresh(tab.client, token).get_json()["error"] == "invalid_grant"
     assert refresh(tab.client, token).status_code == 200
     tab.answer = tab.client.get("/fhir/acme/auth/manage")
-    tab.submit("logout")
+    tab.log_out()
     with pytest.raises(InvalidToken):
         server.verify("acme", body["access_token"])
 

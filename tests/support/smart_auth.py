@@ -280,6 +280,12 @@ class Tab:
         found = re.findall(r'name="scope" value="([^"]*)" checked', self.text)
         return [html.unescape(value) for value in found]
 
+    def log_out(self) -> Tab:
+        """Press the button of the page's header."""
+        found = re.search(r'class="who".*?name="csrf" value="(\w+)"', self.text, re.DOTALL)
+        assert found is not None
+        return self.submit("logout", csrf=found[1])
+
     def submit(self, page: str, **fields: Any) -> Tab:
         hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', self.text))
         fields = {name: html.unescape(value) for name, value in hidden.items()} | fields
