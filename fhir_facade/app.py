@@ -114,7 +114,7 @@ def build(settings: Settings, *, check: bool = True) -> Facade:
     )
     audit = AuditLog(auth_store.database.engine)
     tenants = {
-        slug: TenantInfo(slug, settings.fhir_base(slug), tenant.name)
+        slug: TenantInfo(slug, settings.fhir_base(slug), tenant.name, tenant.zone)
         for slug, tenant in settings.tenants.items()
     }
     ports = FacadePorts(tenants, database, audit, REGISTRY)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from typing import Literal, Protocol
 
 from smart_auth.scopes import Level
@@ -16,12 +17,14 @@ from smart_auth.scopes import Level
 class TenantInfo:
     """One tenant as the authorization server sees it.
 
-    `issuer` is its canonical FHIR base, without trailing slash.
+    `issuer` is its canonical FHIR base, without trailing slash; `zone` is where its days begin and
+    how its pages give times.
     """
 
     slug: str
     issuer: str
     name: str
+    zone: tzinfo = UTC
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ Nothing here keeps an audit row: whoever calls knows who acts, and says so.
 
 from smart_auth.admin.clients import (
     OPERATOR,
+    ChangedSince,
     CreatedClient,
     approve_client,
     change_client,
@@ -27,6 +28,7 @@ from smart_auth.client_metadata import InvalidClientMetadata
 __all__ = [
     "KEY_OVERLAP",
     "OPERATOR",
+    "ChangedSince",
     "CreatedClient",
     "InvalidClientMetadata",
     "approve_client",

@@ -15,6 +15,10 @@ OPERATOR = "operator"
 """Who acted, where it was nobody with an account: the command line."""
 
 
+class ChangedSince(ValueError):
+    """The client was changed since it was read: look at it again."""
+
+
 @dataclass(frozen=True)
 class CreatedClient:
     """A registered client with its secret, which is shown this once and kept only as a hash."""
@@ -52,10 +56,17 @@ def create_client(
     return CreatedClient(client, secret)
 
 
-def change_client(store: AuthStore, client: Client, **changes: Any) -> Client:
-    """Change fields of a client; it holds for tokens that are already out. Raises LookupError."""
+def change_client(
+    store: AuthStore, client: Client, *, as_of: int | None = None, **changes: Any
+) -> Client:
+    """Change fields of a client; it holds for tokens that are already out.
+
+    Raises LookupError, and with `as_of` (the version somebody looked at) `ChangedSince`.
+    """
     changed = replace(client, **changes)
-    if not store.clients.replace(changed):
+    if not store.clients.replace(changed, as_of=as_of):
+        if as_of is not None and store.clients.get(client.tenant, client.client_id) is not None:
+            raise ChangedSince
         raise LookupError("No such client")
     return changed
 

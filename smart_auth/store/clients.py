@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -73,15 +73,20 @@ class ClientStore:
         except IntegrityError:
             raise AlreadyExists(f"Client {client.client_id} is already registered") from None
 
-    def replace(self, client: Client) -> bool:
-        """Overwrite an existing client and its groups; False when there is none."""
+    def replace(self, client: Client, *, as_of: int | None = None) -> bool:
+        """Overwrite an existing client and its groups; False when there is none.
+
+        With `as_of` only while the stored version is this one: False when it was changed since.
+        """
+        c = t.client.c
         values = {k: v for k, v in _values(client).items() if k not in ("version", "created_at")}
+        statement = update(t.client).where(
+            c.tenant == client.tenant, c.client_id == client.client_id
+        )
+        if as_of is not None:
+            statement = statement.where(c.version == as_of)
         with self._database.write() as connection:
-            changed = connection.execute(
-                update(t.client)
-                .where(t.client.c.tenant == client.tenant, t.client.c.client_id == client.client_id)
-                .values(**values, version=t.client.c.version + 1)
-            )
+            changed = connection.execute(statement.values(**values, version=c.version + 1))
             if changed.rowcount == 0:
                 return False
             for table in (t.client_group, t.client_patient):
@@ -92,6 +97,39 @@ class ClientStore:
                 )
             _put_lists(connection, client)
         return True
+
+    def pick_patients(
+        self, client: Client, patients: frozenset[str] | None
+    ) -> Literal["done", "changed", "not assigned"]:
+        """Give a developer's app this list of patients (None: no list).
+
+        Those new in it must be the owner's at this moment, however busy the provider is with them;
+        `client` must be as it is stored.
+        """
+        new = (patients or frozenset()) - (client.patients or frozenset())
+        c = t.client.c
+        with self._database.write() as connection:
+            if not new <= _assigned(connection, client.tenant, client.owner, new):
+                return "not assigned"
+            changed = connection.execute(
+                update(t.client)
+                .where(
+                    c.tenant == client.tenant,
+                    c.client_id == client.client_id,
+                    c.version == client.version,
+                )
+                .values(patients_limited=patients is not None, version=c.version + 1)
+            )
+            if changed.rowcount == 0:
+                return "changed"
+            p = t.client_patient.c
+            connection.execute(
+                delete(t.client_patient).where(
+                    p.tenant == client.tenant, p.client_id == client.client_id
+                )
+            )
+            _put_patients(connection, replace(client, patients=patients))
+        return "done"
 
     def delete(self, tenant: str, client_id: str) -> bool:
         """Remove the client; its tokens stop at once."""
@@ -131,9 +169,29 @@ def _put_lists(connection: Connection, client: Client) -> None:
     if client.groups:
         rows = [key | {"group_id": group} for group in sorted(client.groups)]
         connection.execute(insert(t.client_group), rows)
+    _put_patients(connection, client)
+
+
+def _put_patients(connection: Connection, client: Client) -> None:
     if client.patients:
+        key = {"tenant": client.tenant, "client_id": client.client_id}
         rows = [key | {"patient_id": patient} for patient in sorted(client.patients)]
         connection.execute(insert(t.client_patient), rows)
+
+
+def _assigned(
+    connection: Connection, tenant: str, user_id: str | None, wanted: frozenset[str]
+) -> frozenset[str]:
+    """Those of the patients that are the user's, who stays as they are until this transaction
+    ends."""
+    u, p = t.user_account.c, t.user_patient.c
+    whole_tenant = connection.execute(
+        select(u.whole_tenant).where(u.tenant == tenant, u.user_id == user_id).with_for_update()
+    ).scalar()
+    if whole_tenant:
+        return wanted
+    own = select(p.patient_id).where(p.tenant == tenant, p.user_id == user_id)
+    return frozenset(connection.execute(own).scalars()) & wanted
 
 
 def _values(client: Client) -> dict[str, Any]:

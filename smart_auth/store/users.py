@@ -6,7 +6,16 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    bindparam,
+    delete,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from smart_auth import clock
@@ -50,18 +59,25 @@ class UserStore:
         except IntegrityError:
             raise AlreadyExists("A user of this name is already there") from None
 
-    def replace(self, user: User) -> bool:
-        """Overwrite an existing user and its patients; False when there is none."""
+    def replace(self, user: User, *, as_of: int | None = None) -> bool:
+        """Overwrite an existing user and its patients; False when there is none.
+
+        With `as_of` only while the stored version is this one: False when it was changed since.
+        Patients that are taken from a developer go from the developer's apps as well.
+        """
         c = t.user_account.c
+        this = (c.tenant == user.tenant) & (c.user_id == user.user_id)
         values = {k: v for k, v in _values(user).items() if k != "version"}
         with self._database.write() as connection:
-            changed = connection.execute(
-                update(t.user_account)
-                .where(c.tenant == user.tenant, c.user_id == user.user_id)
-                .values(**values, version=c.version + 1)
-            )
-            if changed.rowcount == 0:
+            stored = connection.execute(
+                select(c.version, c.whole_tenant).where(this).with_for_update()
+            ).first()
+            if stored is None or as_of not in (None, stored.version):
                 return False
+            _take_from_apps(connection, user, stored.whole_tenant)
+            connection.execute(
+                update(t.user_account).where(this).values(**values, version=c.version + 1)
+            )
             connection.execute(
                 delete(t.user_patient).where(
                     t.user_patient.c.tenant == user.tenant,
@@ -84,6 +100,40 @@ def _patients(connection: Connection, tenant: str, user_id: str) -> Iterable[str
     return connection.execute(
         select(c.patient_id).where(c.tenant == tenant, c.user_id == user_id)
     ).scalars()
+
+
+def _take_from_apps(connection: Connection, user: User, had_whole_tenant: bool) -> None:
+    """Strike from the lists of a developer's apps whom the developer is about to lose; what the
+    provider gave to an app itself stays there."""
+    if user.whole_tenant:
+        return
+    c, p = t.client.c, t.client_patient.c
+    listed = connection.execute(
+        select(p.client_id, p.patient_id)
+        .join(t.client, (c.tenant == p.tenant) & (c.client_id == p.client_id))
+        .where(c.tenant == user.tenant, c.owner == user.user_id)
+    ).all()
+    had = None if had_whole_tenant else frozenset(_patients(connection, user.tenant, user.user_id))
+    taken = [
+        {"of_tenant": user.tenant, "of_client": client_id, "taken": patient}
+        for client_id, patient in listed
+        if patient not in user.patients and (had is None or patient in had)
+    ]
+    if not taken:
+        return
+    connection.execute(
+        delete(t.client_patient).where(
+            p.tenant == bindparam("of_tenant"),
+            p.client_id == bindparam("of_client"),
+            p.patient_id == bindparam("taken"),
+        ),
+        taken,
+    )
+    connection.execute(
+        update(t.client)
+        .where(c.tenant == user.tenant, c.client_id.in_({one["of_client"] for one in taken}))
+        .values(version=c.version + 1)
+    )
 
 
 def _put_patients(connection: Connection, user: User) -> None:
