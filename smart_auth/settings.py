@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 from urllib.parse import urlsplit
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -34,11 +35,25 @@ class Limits:
 
     logins_per_minute: int = 30
     token_requests_per_minute: int = 600
+    authorizations_per_minute: int = 120
+    introspections_per_minute: int = 1200
+    registrations_per_minute: int = 20
+    launches_per_minute: int = 600
     failures_before_delay: int = 5
     longest_delay: int = 30
 
 
-DEMO_LIMITS = Limits(logins_per_minute=120, token_requests_per_minute=6000)
+DEMO_LIMITS = Limits(
+    logins_per_minute=120,
+    token_requests_per_minute=6000,
+    authorizations_per_minute=6000,
+    introspections_per_minute=6000,
+    registrations_per_minute=600,
+    launches_per_minute=6000,
+)
+
+Approval = Literal["automatic", "required"]
+"""Whether an app that was not registered by an administrator works at once."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +61,8 @@ class AuthSettings:
     """`public_url` is the address clients see, with any proxy prefix and no trailing slash.
 
     `secret_keys`: the first encrypts, all decrypt. `demo` allows http on loopback, JWKS on private
-    addresses and generous limits. Raises `UnsafeSettings` for an unsafe combination.
+    addresses and generous limits. `approve_apps`: what becomes of apps that developers register
+    (None: see `app_approval`). Raises `UnsafeSettings` for an unsafe combination.
     """
 
     public_url: str
@@ -54,6 +70,7 @@ class AuthSettings:
     demo: bool = False
     lifetimes: Lifetimes = field(default_factory=Lifetimes)
     limits: Limits | None = None
+    approve_apps: Approval | None = None
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.public_url)
@@ -75,3 +92,10 @@ class AuthSettings:
         if self.limits is not None:
             return self.limits
         return DEMO_LIMITS if self.demo else Limits()
+
+    @property
+    def app_approval(self) -> Approval:
+        """The rule in force for apps of developers: as set, or automatic in the demo only."""
+        if self.approve_apps is not None:
+            return self.approve_apps
+        return "automatic" if self.demo else "required"
