@@ -28,6 +28,16 @@ class TenantInfo:
 
 
 @dataclass(frozen=True)
+class CategoryChoice:
+    """A category in use for a resource type; `system` '' where the coding has none. `text` is what
+    people call it."""
+
+    system: str
+    code: str
+    text: str
+
+
+@dataclass(frozen=True)
 class PatientChoice:
     """A patient as shown in the picker of a standalone launch."""
 
@@ -111,6 +121,10 @@ class Facade(Protocol):
 
     def scope_types(self) -> Sequence[str]:
         """Every R4 type name a scope may carry; others are unknown scopes and dropped."""
+
+    def categories(self, tenant: str, resource_type: str) -> Sequence[CategoryChoice]:
+        """The categories that resources of this type have here, by text. Cheap to ask: a page does
+        so for every type."""
 
     def choose_patients(
         self, tenant: str, allowed: frozenset[str] | None, text: str, limit: int

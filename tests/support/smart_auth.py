@@ -21,6 +21,7 @@ from smart_auth import admin
 from smart_auth.ports import (
     AccessEvent,
     AccessShown,
+    CategoryChoice,
     PatientChoice,
     RefusalShown,
     TenantInfo,
@@ -45,6 +46,15 @@ PATIENTS = (
 )
 
 
+DIAGNOSTIC_SERVICE = "http://terminology.hl7.org/CodeSystem/v2-0074"
+CATEGORIES = {
+    "DiagnosticReport": (
+        CategoryChoice(DIAGNOSTIC_SERVICE, "CT", "CAT scan"),
+        CategoryChoice(DIAGNOSTIC_SERVICE, "RAD", "Radiology"),
+    ),
+}
+
+
 @dataclass
 class FakeFacade:
     """The house, as far as the authorization server asks about it: two tenants, three patients."""
@@ -62,6 +72,9 @@ class FakeFacade:
 
     def scope_types(self) -> Sequence[str]:
         return tuple(KNOWN_TYPES)
+
+    def categories(self, tenant: str, resource_type: str) -> Sequence[CategoryChoice]:
+        return CATEGORIES.get(resource_type, ())
 
     def choose_patients(
         self, tenant: str, allowed: frozenset[str] | None, text: str, limit: int
