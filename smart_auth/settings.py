@@ -31,7 +31,8 @@ class Lifetimes:
 
 @dataclass(frozen=True)
 class Limits:
-    """Attempts from one address in a minute, and when login failures begin to be delayed."""
+    """Attempts from one address (changes in the portal: of one user) in a minute, and when login
+    failures begin to be delayed."""
 
     logins_per_minute: int = 30
     token_requests_per_minute: int = 600
@@ -39,6 +40,8 @@ class Limits:
     introspections_per_minute: int = 1200
     registrations_per_minute: int = 20
     launches_per_minute: int = 600
+    sign_ups_per_minute: int = 5
+    portal_changes_per_minute: int = 60
     failures_before_delay: int = 5
     longest_delay: int = 30
 
@@ -50,6 +53,8 @@ DEMO_LIMITS = Limits(
     introspections_per_minute=6000,
     registrations_per_minute=600,
     launches_per_minute=6000,
+    sign_ups_per_minute=120,
+    portal_changes_per_minute=600,
 )
 
 Approval = Literal["automatic", "required"]
@@ -62,7 +67,8 @@ class AuthSettings:
 
     `secret_keys`: the first encrypts, all decrypt. `demo` allows http on loopback, JWKS on private
     addresses and generous limits. `approve_apps`: what becomes of apps that developers register
-    (None: see `app_approval`). Raises `UnsafeSettings` for an unsafe combination.
+    (None: see `app_approval`); `sign_up`: whether developers may make accounts of their own.
+    Raises `UnsafeSettings` for an unsafe combination.
     """
 
     public_url: str
@@ -71,6 +77,7 @@ class AuthSettings:
     lifetimes: Lifetimes = field(default_factory=Lifetimes)
     limits: Limits | None = None
     approve_apps: Approval | None = None
+    sign_up: bool = True
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.public_url)

@@ -5,6 +5,7 @@ Nothing here keeps an audit row: whoever calls knows who acts, and says so.
 
 from smart_auth.admin.clients import (
     OPERATOR,
+    PAUSED_BY,
     ChangedSince,
     CreatedClient,
     approve_client,
@@ -28,6 +29,7 @@ from smart_auth.client_metadata import InvalidClientMetadata
 __all__ = [
     "KEY_OVERLAP",
     "OPERATOR",
+    "PAUSED_BY",
     "ChangedSince",
     "CreatedClient",
     "InvalidClientMetadata",

@@ -15,6 +15,10 @@ OPERATOR = "operator"
 """Who acted, where it was nobody with an account: the command line."""
 
 
+PAUSED_BY = "paused_by"
+"""In a client's details: the developer who made it inactive, and so may make it active again."""
+
+
 class ChangedSince(ValueError):
     """The client was changed since it was read: look at it again."""
 
@@ -61,8 +65,11 @@ def change_client(
 ) -> Client:
     """Change fields of a client; it holds for tokens that are already out.
 
+    Whoever changes `active` takes it over from the developer who paused the app (`PAUSED_BY`).
     Raises LookupError, and with `as_of` (the version somebody looked at) `ChangedSince`.
     """
+    if "details" not in changes and changes.get("active", client.active) != client.active:
+        changes["details"] = {k: v for k, v in client.details.items() if k != PAUSED_BY}
     changed = replace(client, **changes)
     if not store.clients.replace(changed, as_of=as_of):
         if as_of is not None and store.clients.get(client.tenant, client.client_id) is not None:
@@ -76,12 +83,17 @@ def approve_client(store: AuthStore, client: Client, approved_by: str) -> Client
     return change_client(store, client, approved_at=clock.now(), approved_by=approved_by)
 
 
-def new_client_secret(store: AuthStore, client: Client) -> CreatedClient:
-    """Replace a confidential client's secret; the old one stops at once."""
+def new_client_secret(
+    store: AuthStore, client: Client, *, as_of: int | None = None
+) -> CreatedClient:
+    """Replace a confidential client's secret; the old one stops at once.
+
+    Raises as `change_client`, and ValueError for a client that has none.
+    """
     if not client.auth_method.startswith("client_secret"):
         raise ValueError("This client has no secret")
     secret = keyring.random_token()
-    changed = change_client(store, client, secret_hash=keyring.hash_token(secret))
+    changed = change_client(store, client, as_of=as_of, secret_hash=keyring.hash_token(secret))
     return CreatedClient(changed, secret)
 
 
