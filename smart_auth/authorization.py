@@ -15,34 +15,23 @@ from smart_auth import clock
 from smart_auth.core import Core
 from smart_auth.launches import Launches
 from smart_auth.ports import TenantInfo
-from smart_auth.records import Client, Launch
+from smart_auth.records import Client, Launch, PendingAuthorization, Session
+from smart_auth.refusals import (
+    CannotRedirect,
+    Refused,
+    listed,
+    refusal,
+    scope_words,
+    without_query,
+)
 from smart_auth.scopes import ScopeSet
+
+__all__ = ["AuthorizationRequest", "CannotRedirect", "Parameters", "Refused"]
 
 LARGEST_REQUEST = 65_536
 
 _CHALLENGE = re.compile(r"[A-Za-z0-9\-._~]{43,128}")
 _SAFE_RAW = re.compile(r"[A-Za-z0-9\-._~!$'()*,;:@/?%+=]*")
-
-
-class CannotRedirect(Exception):
-    """The request names no app of ours or no address of it: the person is told, not the app.
-
-    `received` is the value at fault, for the page only.
-    """
-
-    def __init__(self, text: str, received: str | None = None) -> None:
-        super().__init__(text)
-        self.text = text
-        self.received = received
-
-
-class Refused(Exception):
-    """The request is refused by redirect with an OAuth error. `description` is a fixed text."""
-
-    def __init__(self, error: str, description: str) -> None:
-        super().__init__(error)
-        self.error = error
-        self.description = description
 
 
 @dataclass(frozen=True)
@@ -81,7 +70,8 @@ class Parameters:
 @dataclass(frozen=True)
 class AuthorizationRequest:
     """A request that may be put before a person. `scope` is what the app may have of what it asked;
-    the user's own limits come later. `login_after`: a login must be newer than this."""
+    the user's own limits come later. `login_after`: a login must not be older than this;
+    `new_login`: nor may it be the one the browser had when the request came."""
 
     client: Client
     redirect_uri: str
@@ -92,6 +82,7 @@ class AuthorizationRequest:
     code_challenge: str | None
     launch: Launch | None
     login_after: int | None
+    new_login: bool
     prompt_none: bool
 
 
@@ -107,10 +98,22 @@ def find_client(core: Core, tenant: TenantInfo, parameters: Parameters) -> tuple
         raise CannotRedirect("No app of this client_id is registered here.", client_id)
     redirect_uri = parameters.values.get("redirect_uri")
     if redirect_uri is None:
-        raise CannotRedirect("The app did not send its redirect_uri.")
+        raise _bad_redirect(client, "The app did not send its redirect_uri.", None)
     if not client.check_redirect_uri(redirect_uri):
-        raise CannotRedirect("This redirect_uri is not registered for the app.", redirect_uri)
+        text = "This redirect_uri is not registered for the app."
+        raise _bad_redirect(client, text, redirect_uri)
     return client, redirect_uri
+
+
+def _bad_redirect(client: Client, text: str, received: str | None) -> CannotRedirect:
+    noted = refusal(
+        "invalid_request",
+        text,
+        "redirect",
+        expected=listed(client.redirect_uris),
+        received=without_query(received or ""),
+    )
+    return CannotRedirect(text, received, client_id=client.client_id, refusal=noted)
 
 
 def judge(
@@ -134,7 +137,10 @@ def judge(
     scope = _scope(core, client, values, launch)
     prompts = values.get("prompt", "").split()
     if "none" in prompts and len(prompts) > 1:
-        raise Refused("invalid_request", "prompt=none cannot be combined with another value")
+        raise Refused(
+            "invalid_request", "prompt=none cannot be combined with another value", "login"
+        )
+    login_after, new_login = _login_wanted(values, prompts)
     return AuthorizationRequest(
         client=client,
         redirect_uri=redirect_uri,
@@ -144,7 +150,8 @@ def judge(
         nonce=values.get("nonce"),
         code_challenge=challenge,
         launch=launch,
-        login_after=_login_after(values, prompts),
+        login_after=login_after,
+        new_login=new_login,
         prompt_none="none" in prompts,
     )
 
@@ -153,16 +160,33 @@ def _check_client(client: Client) -> None:
     if not client.usable(clock.now()):
         raise Refused("unauthorized_client", "The app is inactive or outside its validity window")
     if not client.check_grant_type("authorization_code"):
-        raise Refused("unauthorized_client", "The app is not registered for authorization_code")
+        raise Refused(
+            "unauthorized_client",
+            "The app is not registered for authorization_code",
+            expected=listed(client.grant_types),
+            received="authorization_code",
+        )
 
 
 def _check_response(values: Mapping[str, str]) -> None:
     if "response_type" not in values:
-        raise Refused("invalid_request", "response_type is missing: it must be code")
+        raise Refused(
+            "invalid_request", "response_type is missing: it must be code", expected="code"
+        )
     if values["response_type"] != "code":
-        raise Refused("unsupported_response_type", "response_type must be code")
+        raise Refused(
+            "unsupported_response_type",
+            "response_type must be code",
+            expected="code",
+            received=values["response_type"],
+        )
     if values.get("response_mode", "query") != "query":
-        raise Refused("invalid_request", "response_mode must be query")
+        raise Refused(
+            "invalid_request",
+            "response_mode must be query",
+            expected="query",
+            received=values["response_mode"],
+        )
     if "request" in values:
         raise Refused("request_not_supported", "Request objects are not supported")
     if "request_uri" in values:
@@ -172,9 +196,17 @@ def _check_response(values: Mapping[str, str]) -> None:
 def _check_audience(tenant: TenantInfo, values: Mapping[str, str]) -> None:
     audience = values.get("aud")
     if audience is None:
-        raise Refused("invalid_request", "aud is missing: send the FHIR base URL")
+        raise Refused(
+            "invalid_request", "aud is missing: send the FHIR base URL", "aud", tenant.issuer
+        )
     if audience.removesuffix("/") != tenant.issuer:
-        raise Refused("invalid_request", f"aud must be the FHIR base URL {tenant.issuer}")
+        raise Refused(
+            "invalid_request",
+            f"aud must be the FHIR base URL {tenant.issuer}",
+            "aud",
+            expected=tenant.issuer,
+            received=without_query(audience),
+        )
 
 
 def _code_challenge(client: Client, values: Mapping[str, str]) -> str | None:
@@ -182,15 +214,23 @@ def _code_challenge(client: Client, values: Mapping[str, str]) -> str | None:
     method = values.get("code_challenge_method")
     if challenge is None:
         if client.public or not client.pkce_optional or method is not None:
-            raise Refused(
-                "invalid_request", "code_challenge is missing: PKCE with S256 is required"
+            raise _pkce(
+                "code_challenge is missing: PKCE with S256 is required", "code_challenge", ""
             )
         return None
     if method != "S256":
-        raise Refused("invalid_request", "code_challenge_method must be S256")
+        raise _pkce("code_challenge_method must be S256", "S256", method or "")
     if not _CHALLENGE.fullmatch(challenge):
-        raise Refused("invalid_request", "code_challenge must be 43 to 128 unreserved characters")
+        raise _pkce(
+            "code_challenge must be 43 to 128 unreserved characters",
+            "43 to 128 characters of A-Z a-z 0-9 - . _ ~",
+            f"{len(challenge)} characters",
+        )
     return challenge
+
+
+def _pkce(text: str, expected: str, received: str) -> Refused:
+    return Refused("invalid_request", text, "pkce", expected, received)
 
 
 def _launch(
@@ -200,19 +240,23 @@ def _launch(
         return None
     launch = Launches(core).find(tenant.slug, values["launch"])
     if launch is None or launch.client_id != client.client_id:
-        raise Refused("invalid_request", "The launch value is not one made for this app here")
+        raise _bad_launch("The launch value is not one made for this app here")
     if launch.used_at is not None:
-        raise Refused("invalid_request", "The launch value was used before: launch the app again")
+        raise _bad_launch("The launch value was used before: launch the app again")
     if launch.expires_at <= clock.now():
-        raise Refused("invalid_request", "The launch value has expired: launch the app again")
+        raise _bad_launch("The launch value has expired: launch the app again")
     return launch
+
+
+def _bad_launch(text: str) -> Refused:
+    return Refused("invalid_request", text, "launch", "a launch value made for this app, unused")
 
 
 def _scope(
     core: Core, client: Client, values: Mapping[str, str], launch: Launch | None
 ) -> ScopeSet:
     if "scope" not in values:
-        raise Refused("invalid_scope", "scope is missing")
+        raise Refused("invalid_scope", "scope is missing", expected=client.scope)
     asked = core.scopes(values["scope"]).at_level("patient", "user")
     scope = asked.intersect(core.allowed_to(client))
     if launch is None:
@@ -223,22 +267,36 @@ def _scope(
         scope = scope.without("offline_access", "online_access")
     if not scope.meaningful:
         raise Refused(
-            "invalid_scope", "No scope is left that this server knows and the app may have"
+            "invalid_scope",
+            "No scope is left that this server knows and the app may have",
+            expected=str(core.allowed_to(client).at_level("patient", "user")),
+            received=scope_words(values["scope"]),
         )
     return scope
 
 
-def _login_after(values: Mapping[str, str], prompts: list[str]) -> int | None:
-    """The instant (epoch seconds) a login must not be older than (OpenID Connect 3.1.2.1)."""
+def _login_wanted(values: Mapping[str, str], prompts: list[str]) -> tuple[int | None, bool]:
+    """The instant (epoch seconds) a login must not be older than, and whether it must be another
+    than the browser has (OpenID Connect Core 3.1.2.1); `max_age=0` means the same as prompt=login.
+    """
     now = clock.now()
-    if "login" in prompts or "select_account" in prompts:
-        return now
     max_age = values.get("max_age")
-    if max_age is None:
-        return None
-    if not re.fullmatch(r"\d{1,9}", max_age):
-        raise Refused("invalid_request", "max_age must be a number of seconds")
-    return now - int(max_age)
+    if max_age is not None and not re.fullmatch(r"[0-9]{1,9}", max_age):
+        raise Refused("invalid_request", "max_age must be a number of seconds", "login")
+    if {"login", "select_account"} & set(prompts) or (max_age and int(max_age) == 0):
+        return now, True
+    return (None if max_age is None else now - int(max_age)), False
+
+
+def fresh_enough(pending: PendingAuthorization, session: Session) -> bool:
+    """Whether this login answers what the request asks of it: its age, and with prompt=login that
+    it is not the one that was there when the request was first shown in this browser."""
+    if pending.login_after is not None and session.auth_time < pending.login_after:
+        return False
+    if not pending.new_login:
+        return True
+    shown = pending.browser_hash is not None
+    return shown and session.session_hash != pending.earlier_session
 
 
 def _redirectable(raw: str) -> str:

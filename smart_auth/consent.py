@@ -60,6 +60,7 @@ def keep_pending(core: Core, tenant: TenantInfo, request: AuthorizationRequest) 
         launch_hash=None if request.launch is None else request.launch.launch_hash,
         browser_hash=None,
         login_after=request.login_after,
+        new_login=request.new_login,
         user_id=None,
         patient_id=None,
         expires_at=now + core.settings.lifetimes.pending_authorization,
@@ -76,7 +77,9 @@ def question(core: Core, tenant: TenantInfo, pending: PendingAuthorization, user
         raise Refused("unauthorized_client", "The app is inactive or outside its validity window")
     if client.approved_at is None and client.owner != user.user_id:
         raise Refused(
-            "unauthorized_client", "The app awaits approval: only its developer may launch"
+            "unauthorized_client",
+            "The app awaits approval: only its developer may launch",
+            "approval",
         )
     launch = _launch(core, tenant, pending, user)
     scope = core.scopes(pending.parameters["scope"]).intersect(core.allowed_to(client))
@@ -112,7 +115,9 @@ def allow(
     if not core.store.pending.decide(tenant.slug, pending.request_hash, now):
         raise Refused("invalid_request", "The request was answered before: launch the app again")
     if not core.store.grants.add_code(tenant.slug, code, consent, pending.launch_hash):
-        raise Refused("invalid_request", "The launch value was used before: launch the app again")
+        raise Refused(
+            "invalid_request", "The launch value was used before: launch the app again", "launch"
+        )
     core.audit(
         tenant.slug,
         "consent",
@@ -143,6 +148,7 @@ def _code(
         nonce=pending.parameters.get("nonce"),
         code_challenge=pending.parameters.get("code_challenge"),
         auth_time=session.auth_time,
+        methods=session.methods,
         expires_at=clock.now() + core.settings.lifetimes.authorization_code,
     )
 
@@ -169,9 +175,11 @@ def _launch(
         return None
     launch = core.store.launches.get(tenant.slug, pending.launch_hash)
     if launch is None or launch.used_at is not None:
-        raise Refused("invalid_request", "The launch value was used before: launch the app again")
+        raise Refused(
+            "invalid_request", "The launch value was used before: launch the app again", "launch"
+        )
     if launch.user_id != user.user_id:
-        raise Refused("access_denied", "The launch was made for another user")
+        raise Refused("access_denied", "The launch was made for another user", "launch")
     return launch
 
 
@@ -190,11 +198,11 @@ def _patient(
         patient = pending.patient_id
     if patient is None and needed:
         if not user.whole_tenant and not user.patients:
-            raise Refused("access_denied", "No patient is assigned to this user")
+            raise Refused("access_denied", "No patient is assigned to this user", "compartment")
         if user.role == "patient" and len(user.patients) == 1:
             patient = next(iter(user.patients))
     if patient is not None and not may_choose(core, tenant, client, user, patient):
-        raise Refused("access_denied", "The patient is not one this user may see")
+        raise Refused("access_denied", "The patient is not one this user may see", "compartment")
     return patient
 
 

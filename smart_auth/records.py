@@ -167,7 +167,11 @@ class Session:
 
 @dataclass(frozen=True)
 class PendingAuthorization:
-    """An authorization request that waits for login, patient or consent."""
+    """An authorization request that waits for login, patient or consent.
+
+    `login_after`: a login must not be older (epoch seconds). `new_login`: nor be `earlier_session`,
+    the one the browser had when it first showed the request.
+    """
 
     request_hash: str
     client_id: str
@@ -179,6 +183,8 @@ class PendingAuthorization:
     patient_id: str | None
     expires_at: int
     decided_at: int | None
+    new_login: bool = False
+    earlier_session: str | None = None
 
 
 @dataclass(frozen=True)
@@ -198,6 +204,7 @@ class AuthorizationCode:
     expires_at: int
     used_at: int | None = None
     grant_id: str | None = None
+    methods: str = ""
 
     # The names below are those Authlib asks of a code (rfc6749 AuthorizationCodeMixin, rfc7636).
 
@@ -217,7 +224,8 @@ class AuthorizationCode:
 
 @dataclass(frozen=True)
 class Grant:
-    """What one consent or one backend request bought: the family of its tokens."""
+    """What one consent or one backend request bought: the family of its tokens. `methods` is how
+    its user logged in (see `Session`), '' when that is not known."""
 
     grant_id: str
     kind: GrantKind
@@ -232,6 +240,7 @@ class Grant:
     last_used_at: int
     revoked_at: int | None = None
     revoked_why: str | None = None
+    methods: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy import ColumnElement, case, insert, select, update
 
 from smart_auth.records import Launch, PendingAuthorization, Session
 from smart_auth.store import tables as t
@@ -130,8 +130,11 @@ class PendingStore:
         del values["tenant"], values["created_at"]
         return PendingAuthorization(**values)
 
-    def bind_browser(self, tenant: str, request_hash: str, browser_hash: str) -> bool:
-        """Tie the request to the first browser that shows it; False when it is tied to another."""
+    def bind_browser(
+        self, tenant: str, request_hash: str, browser_hash: str, session_hash: str | None = None
+    ) -> bool:
+        """Tie the request to the first browser that shows it, and note the login that browser has
+        then; False when it is tied to another."""
         c = t.pending_authorization.c
         unbound: ColumnElement[bool] = c.browser_hash.is_(None)
         return self._update(
@@ -139,6 +142,7 @@ class PendingStore:
             request_hash,
             unbound | (c.browser_hash == browser_hash),
             browser_hash=browser_hash,
+            earlier_session=case((unbound, session_hash), else_=c.earlier_session),
         )
 
     def choose_patient(self, tenant: str, request_hash: str, user_id: str, patient_id: str) -> bool:

@@ -239,13 +239,16 @@ pending_authorization = Table(
     Column("launch_hash", String(64)),
     Column("browser_hash", String(64)),
     Column("login_after", BigInteger),
+    Column("new_login", Boolean, nullable=False),
+    Column("earlier_session", String(64)),
     Column("user_id", String(64)),
     Column("patient_id", String(64)),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("decided_at", BigInteger),
 )
-"""One authorization request between its arrival and the decision; each browser tab has its own."""
+"""One authorization request between its arrival and the decision; each browser tab has its own.
+`earlier_session` is the login the browser had when it first showed the request."""
 
 launch = Table(
     "launch",
@@ -274,6 +277,7 @@ authorization_code = Table(
     Column("nonce", Text),
     Column("code_challenge", String(128)),
     Column("auth_time", BigInteger, nullable=False),
+    Column("methods", String(64), nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("used_at", BigInteger),
     Column("grant_id", String(64)),
@@ -291,6 +295,7 @@ access_grant = Table(
     Column("scope", Text, nullable=False),
     Column("context", Text, nullable=False),
     Column("auth_time", BigInteger),
+    Column("methods", String(64), nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("last_used_at", BigInteger, nullable=False),

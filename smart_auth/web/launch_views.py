@@ -10,18 +10,20 @@ from urllib.parse import quote
 
 from flask import Response, request
 
-from smart_auth import clock, consent
+from smart_auth import clock, consent, rates
 from smart_auth.authorization import (
     AuthorizationRequest,
     CannotRedirect,
     Parameters,
     Refused,
     find_client,
+    fresh_enough,
     judge,
 )
 from smart_auth.core import Core
 from smart_auth.ports import TenantInfo
 from smart_auth.records import PendingAuthorization, Session, User
+from smart_auth.refusals import trace, trace_unsendable
 from smart_auth.sessions import Sessions
 from smart_auth.web import pages
 from smart_auth.web.browser import Browser
@@ -49,17 +51,26 @@ class LaunchViews:
 
     def authorize(self, tenant: TenantInfo) -> Response:
         """The authorization endpoint, by GET and POST."""
+        seconds = rates.wait(
+            self._core,
+            tenant,
+            "authorize",
+            request.remote_addr or "",
+            lambda: request.values.get("client_id"),
+        )
+        if seconds:
+            return _too_many(self._core, tenant, seconds)
         try:
             parameters = Parameters.read(_encoded_parameters())
             client, redirect_uri = find_client(self._core, tenant, parameters)
         except CannotRedirect as refusal:
-            self._core.audit(tenant.slug, "authorize", "refused", reason=refusal.text)
+            trace_unsendable(self._core, tenant, refusal)
             return problem_page(self._core, tenant, refusal.text, refusal.received)
         try:
             judged = judge(self._core, tenant, parameters, client, redirect_uri)
             self._check_prompt_none(tenant, judged)
         except Refused as refusal:
-            self._audit_refusal(tenant, client.client_id, refusal)
+            trace(self._core, tenant, client.client_id, refusal)
             return self._back_with_error(redirect_uri, parameters.raw_state, refusal)
         value = consent.keep_pending(self._core, tenant, judged)
         if request.method == "POST":
@@ -139,10 +150,15 @@ class LaunchViews:
         if pending is None:
             text = "This request has expired or was answered already. Start again from the app."
             return problem_page(self._core, tenant, text)
+        session = self._sessions.current(tenant, request)
         if not self._core.store.pending.bind_browser(
-            tenant.slug, pending.request_hash, browser.mark
+            tenant.slug,
+            pending.request_hash,
+            browser.mark,
+            None if session is None else session.session_hash,
         ):
             return problem_page(self._core, tenant, "This request was begun in another browser.")
+        pending = find_pending(self._core, tenant, value) or pending
         found = self._logged_in(tenant, pending)
         if found is None:
             return LoginPages(self._core, tenant, browser).login(value, pending)
@@ -163,9 +179,7 @@ class LaunchViews:
     ) -> tuple[Session, User] | None:
         """Session and user, when the login is good enough for this request."""
         session = self._sessions.current(tenant, request)
-        if session is None:
-            return None
-        if pending.login_after is not None and session.auth_time < pending.login_after:
+        if session is None or not fresh_enough(pending, session):
             return None
         user = self._core.store.users.get(tenant.slug, session.user_id)
         return (session, user) if user is not None and user.active else None
@@ -182,18 +196,9 @@ class LaunchViews:
     ) -> Response:
         """End a pending request with an error to the app."""
         self._core.store.pending.decide(tenant.slug, pending.request_hash, clock.now())
-        self._audit_refusal(tenant, pending.client_id, refusal)
+        trace(self._core, tenant, pending.client_id, refusal)
         return self._back_with_error(
             pending.parameters["redirect_uri"], pending.parameters["raw_state"], refusal
-        )
-
-    def _audit_refusal(self, tenant: TenantInfo, client_id: str, refusal: Refused) -> None:
-        self._core.audit(
-            tenant.slug,
-            "authorize",
-            "refused",
-            client_id=client_id,
-            reason=f"{refusal.error}: {refusal.description}",
         )
 
     def _back_with_error(self, redirect_uri: str, raw_state: str, refusal: Refused) -> Response:
@@ -206,6 +211,14 @@ class LaunchViews:
 def with_query(uri: str, query: str) -> str:
     """The address with more parameters behind those it has."""
     return f"{uri}{'&' if '?' in uri else '?'}{query}"
+
+
+def _too_many(core: Core, tenant: TenantInfo, seconds: int) -> Response:
+    text = f"{rates.TOO_MANY}. Try again in {seconds} seconds."
+    response = problem_page(core, tenant, text)
+    response.status_code = 429
+    response.headers["Retry-After"] = str(seconds)
+    return response
 
 
 def _encoded_parameters() -> bytes:
