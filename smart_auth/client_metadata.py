@@ -139,7 +139,7 @@ def _auth_method(metadata: Mapping[str, Any]) -> AuthMethod:
 def _redirect_uris(metadata: Mapping[str, Any]) -> tuple[str, ...]:
     uris = _strings(metadata, "redirect_uris")
     for uri in uris:
-        if not _redirect_uri_allowed(uri):
+        if not redirect_uri_allowed(uri):
             raise InvalidClientMetadata(
                 "Each redirect_uri must be an absolute https address (http only on loopback, or a"
                 " private scheme with a dot in its name) without fragment, user or wildcard",
@@ -151,7 +151,7 @@ def _redirect_uris(metadata: Mapping[str, Any]) -> tuple[str, ...]:
 def _launch_uri(metadata: Mapping[str, Any]) -> str | None:
     """Where an EHR sends the browser: a web address, held to the rules of redirect URIs."""
     uri = _text(metadata, "launch_uri")
-    if uri is not None and not (uri.startswith(("http:", "https:")) and _redirect_uri_allowed(uri)):
+    if uri is not None and not (uri.startswith(("http:", "https:")) and redirect_uri_allowed(uri)):
         raise InvalidClientMetadata(
             "launch_uri must be an absolute https address (http only on loopback) without fragment,"
             " user or wildcard"
@@ -159,7 +159,9 @@ def _launch_uri(metadata: Mapping[str, Any]) -> str | None:
     return uri
 
 
-def _redirect_uri_allowed(uri: str) -> bool:
+def redirect_uri_allowed(uri: str) -> bool:
+    """Whether an app may register the address: https, http on loopback, or a private-use scheme
+    with a dot (RFC 8252 section 7), with nothing in it that could match another."""
     if any(ord(letter) <= 0x20 or ord(letter) >= 0x7F for letter in uri) or "#" in uri:
         return False
     try:
