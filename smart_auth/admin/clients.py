@@ -65,10 +65,10 @@ def change_client(
 ) -> Client:
     """Change fields of a client; it holds for tokens that are already out.
 
-    Whoever changes `active` takes it over from the developer who paused the app (`PAUSED_BY`).
+    Whoever sets `active` takes it over from the developer who paused the app (`PAUSED_BY`).
     Raises LookupError, and with `as_of` (the version somebody looked at) `ChangedSince`.
     """
-    if "details" not in changes and changes.get("active", client.active) != client.active:
+    if "active" in changes and "details" not in changes:
         changes["details"] = {k: v for k, v in client.details.items() if k != PAUSED_BY}
     changed = replace(client, **changes)
     if not store.clients.replace(changed, as_of=as_of):
