@@ -74,11 +74,29 @@ class MissingCriterion:
 
 
 @dataclass(frozen=True)
+class ChainCriterion:
+    """Resources that refer by `param` to one that meets the criteria of its type; `targets` are
+    alternatives, a type each."""
+
+    param: str
+    targets: tuple[tuple[str, tuple[Criterion, ...]], ...]
+
+
+@dataclass(frozen=True)
+class HasCriterion:
+    """Resources to which one of `type` refers by `param` that meets the criteria."""
+
+    type: str
+    param: str
+    criteria: tuple[Criterion, ...]
+
+
+@dataclass(frozen=True)
 class NothingCriterion:
     """Matches nothing: a reference to another server, an id that cannot be."""
 
 
-Criterion = (
+OwnCriterion = (
     TokenCriterion
     | StringCriterion
     | DateCriterion
@@ -87,3 +105,22 @@ Criterion = (
     | MissingCriterion
     | NothingCriterion
 )
+"""What can be decided on the resource's own values."""
+Criterion = OwnCriterion | ChainCriterion | HasCriterion
+
+
+@dataclass(frozen=True)
+class SortKey:
+    """One key of an order. `kind` names the index, or `id` and `revision` (`_lastUpdated`).
+
+    A resource with several values is placed by its first when ascending, by its last when
+    descending; one without comes last either way (R4 search.html#sort).
+    """
+
+    param: str
+    kind: Literal["token", "string", "date", "reference", "id", "revision"]
+    descending: bool = False
+
+
+Place = tuple[str | int | None, ...]
+"""Where a page ended: the last row's value of each sort key, then its id."""

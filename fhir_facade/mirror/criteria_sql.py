@@ -8,12 +8,12 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from fhir_facade.mirror.criteria import (
-    Criterion,
     DateCriterion,
     DateValue,
     IdCriterion,
     MissingCriterion,
     NothingCriterion,
+    OwnCriterion,
     ReferenceCriterion,
     StringCriterion,
     TokenCriterion,
@@ -40,7 +40,7 @@ class Scope(NamedTuple):
         return self.conn.dialect.name
 
 
-def condition(criterion: Criterion, scope: Scope, now_us: int) -> Condition:
+def condition(criterion: OwnCriterion, scope: Scope, now_us: int) -> Condition:
     """The condition that a version matches the criterion; `now_us` is what `ap` measures from."""
     match criterion:
         case IdCriterion(values):

@@ -11,10 +11,19 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from fhir_facade import clock
-from fhir_facade.mirror.criteria import Criterion, DateCriterion
-from fhir_facade.mirror.criteria_sql import Scope, condition, indexed, reference_to
+from fhir_facade.mirror.chain_sql import condition_within
+from fhir_facade.mirror.criteria import (
+    ChainCriterion,
+    Criterion,
+    DateCriterion,
+    HasCriterion,
+    Place,
+    SortKey,
+)
+from fhir_facade.mirror.criteria_sql import Scope, indexed, reference_to
 from fhir_facade.mirror.export import ExportSlice, export_deleted, export_rows
 from fhir_facade.mirror.memberships import memberships
+from fhir_facade.mirror.order import place_of, sorted_page
 from fhir_facade.mirror.plan import Query
 from fhir_facade.mirror.reach_sql import READING, ReachScope, reached
 from fhir_facade.mirror.sql import Condition, Sql, any_of, one_of, run
@@ -30,6 +39,7 @@ __all__ = [
     "export_rows",
     "find",
     "included",
+    "place_after",
     "reverse_included",
 ]
 
@@ -38,21 +48,31 @@ _CHUNK = 500
 
 @dataclass(frozen=True)
 class FindRequest:
-    """A search of one type at a revision, after the id in `after`, `limit` rows at most."""
+    """A search of one type at a revision, behind the place `after`, `limit` rows at most. Without
+    `sort` rows come by id."""
 
     tenant: str
     type: str
     criteria: tuple[Criterion, ...]
     reach: Reach
     revision: int
-    after: tuple[str, ...] | None
+    after: Place | None
     limit: int
+    sort: tuple[SortKey, ...] = ()
 
 
 def find(conn: Connection, request: FindRequest) -> list[Row]:
-    """The matches that the principal may search, by id, without tombstones."""
-    after = None if request.after is None else request.after[0]
-    return _query(conn, request)._replace(after=after).page(conn, request.limit)
+    """The matches that the principal may search, in order, without tombstones."""
+    query = _query(conn, request)
+    if request.sort:
+        return sorted_page(conn, query, request.sort, request.after, request.limit)
+    after = None if request.after is None else str(request.after[0])
+    return query._replace(after=after).page(conn, request.limit)
+
+
+def place_after(conn: Connection, request: FindRequest, row: Row) -> Place:
+    """What `FindRequest.after` of the page behind this row is."""
+    return place_of(conn, request.sort, row) if request.sort else (row.id,)
 
 
 def count(conn: Connection, request: FindRequest, at_most: int | None = None) -> int:
@@ -152,9 +172,11 @@ def admitted(
 def _query(conn: Connection, request: FindRequest) -> Query:
     scope = Scope(conn, request.tenant, request.type, request.revision)
     now_us = _now_us(conn, request)
-    criteria = [condition(criterion, scope, now_us) for criterion in request.criteria]
-    within = reached(ReachScope(scope, request.reach), ("s",))
-    return Query(request.tenant, request.type, request.revision, (within, *criteria))
+    within = ReachScope(scope, request.reach)
+    criteria = [condition_within(criterion, within, now_us) for criterion in request.criteria]
+    return Query(
+        request.tenant, request.type, request.revision, (reached(within, ("s",)), *criteria)
+    )
 
 
 def _within_reach(
@@ -172,13 +194,19 @@ def _within_reach(
 
 def _now_us(conn: Connection, request: FindRequest) -> int:
     """What `ap` measures from: the instant of the revision, the same on every page."""
-    approximate = any(
-        value.prefix == "ap"
-        for criterion in request.criteria
-        if isinstance(criterion, DateCriterion)
-        for value in criterion.values
-    )
-    if not approximate:
+    if not any(_approximate(criterion) for criterion in request.criteria):
         return 0
     instant = instant_of(conn, request.tenant, request.revision)
     return clock.now_us() if instant is None else instant
+
+
+def _approximate(criterion: Criterion) -> bool:
+    match criterion:
+        case DateCriterion(_, values):
+            return any(value.prefix == "ap" for value in values)
+        case HasCriterion(_, _, inner):
+            return any(map(_approximate, inner))
+        case ChainCriterion(_, targets):
+            return any(_approximate(one) for _, inner in targets for one in inner)
+        case _:
+            return False

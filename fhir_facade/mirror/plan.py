@@ -69,6 +69,15 @@ class Query(NamedTuple):
             few = self._longer_list(conn)
         return self._rows(conn, few, limit)
 
+    def few(self, conn: Connection) -> Sql | None:
+        """`FROM … WHERE …` starting from a condition that lists few rows; None without one."""
+        few = _shortest(conn, self._restricting(), FEW_ROWS)
+        return None if few is None else self._by(conn, few)
+
+    def along(self, conn: Connection) -> Sql:
+        """`FROM … WHERE …` that tests each row."""
+        return self._by(conn, None)
+
     def keys(self, conn: Connection, limit: int) -> list[tuple[str, str]]:
         """(type, id) of the first rows by id."""
         matches = self.matches(conn)
@@ -120,6 +129,11 @@ class Query(NamedTuple):
                 " CROSS JOIN resource_version v ON v.pk = d.version_pk",
                 driver.rows.values,
             )
+        where = self.where(conn, driver)
+        return Sql(f"{source.text} WHERE {where.text}", (*source.values, *where.values))
+
+    def where(self, conn: Connection, driver: Condition | None = None) -> Sql:
+        """The conditions on `v`, without those that `driver` lists exactly."""
         valid = Sql(
             "v.tenant = ? AND v.type = ? AND v.to_revision > ?"
             f" AND {unindexed('v.from_revision', conn)} <= ?",
@@ -127,8 +141,7 @@ class Query(NamedTuple):
         )
         after = () if self.after is None else (Sql("v.id > ?", (self.after,)),)
         tests = [c.test for c in self._restricting() if c is not driver or not c.exact]
-        where = join(" AND ", (valid, *after, *self.bounds, *tests))
-        return Sql(f"{source.text} WHERE {where.text}", (*source.values, *where.values))
+        return join(" AND ", (valid, *after, *self.bounds, *tests))
 
 
 def _shortest(conn: Connection, conditions: Sequence[Condition], most: int) -> Condition | None:

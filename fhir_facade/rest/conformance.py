@@ -11,7 +11,7 @@ from fhir_facade.mirror.versions import Row
 from fhir_facade.resources.definition import ResourceDefinition
 from fhir_facade.rest.parts import TenantParts
 from fhir_facade.search.cursor import Position
-from fhir_facade.search.evaluate import matches
+from fhir_facade.search.evaluate import Found, in_order, matches
 from fhir_facade.search.query import SearchQuery
 from fhir_facade.search.run import SearchPage
 
@@ -30,22 +30,24 @@ def search(
     query: SearchQuery,
     position: Position | None,
 ) -> SearchPage:
-    """One page, in order of ids."""
-    after = position.after[0] if position is not None and position.after else ""
+    """One page, in the order of the search."""
+    rows = {row.id: row for row, _ in _rows(tenant, definition.type)}
     found = [
-        row
+        Found(resource, row.last_updated_us)
         for row, resource in _rows(tenant, definition.type)
         if matches(definition, query.criteria, resource, tenant.zone, row.last_updated_us)
     ]
-    rest = [row for row in found if row.id > after]
-    page = [] if query.count_only else rest[: query.count]
-    more = bool(page) and len(rest) > len(page)
+    ids = [one.resource["id"] for one in in_order(definition, query.sort, found, tenant.zone)]
+    last = position.after[-1] if position is not None and position.after else None
+    start = ids.index(last) + 1 if last in ids else 0
+    page = [] if query.count_only else ids[start : start + query.count]
+    more = bool(page) and len(ids) > start + len(page)
     return SearchPage(
         revision=0,
-        matches=tuple(page),
+        matches=tuple(rows[found_id] for found_id in page),
         included=(),
-        total=None if query.total == "none" and not query.count_only else len(found),
-        after=(page[-1].id,) if more else None,
+        total=None if query.total == "none" and not query.count_only else len(ids),
+        after=(page[-1],) if more else None,
     )
 
 

@@ -101,7 +101,7 @@ def _versions(
     if position is None:
         revision, before = versions.current_revision(conn, slug)[0], None
     else:
-        revision, before = position.revision, int((position.after or ("0",))[0])
+        revision, before = position.revision, int(str((position.after or ("0",))[0]))
     admitted: list[Row] = []
     while len(admitted) <= count:
         found = versions.history(

@@ -15,7 +15,7 @@ from fhir_facade.rest.negotiate import Form, negotiate
 from fhir_facade.rest.parts import RestParts
 from fhir_facade.rest.prefer import search_context
 from fhir_facade.rest.respond import respond
-from fhir_facade.search.compartment import refuse_other_patients
+from fhir_facade.search.compartment import refuse_other_patients, refuse_types_out_of_scope
 from fhir_facade.search.cursor import PARAMETER, Position
 from fhir_facade.search.page import (
     PageContent,
@@ -58,6 +58,7 @@ class SearchViews:
     ) -> Response:
         form = negotiate(request.environ.get("HTTP_ACCEPT"), pairs)
         query, position = self._parse(access, definition, pairs)
+        refuse_types_out_of_scope(query, access.reach)
         refuse_other_patients(definition, query, access.reach)
         if definition.stored:
             with self._parts.database.read() as conn:

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from fhir_facade.errors import Forbidden
-from fhir_facade.mirror.criteria import IdCriterion, ReferenceCriterion
+from fhir_facade.mirror.criteria import (
+    ChainCriterion,
+    Criterion,
+    HasCriterion,
+    IdCriterion,
+    ReferenceCriterion,
+)
 from fhir_facade.policy import Letter, Reach, ReachClass, SomePatients
 from fhir_facade.resources.definition import ResourceDefinition
 from fhir_facade.search.query import SearchQuery
@@ -21,6 +29,32 @@ def one_patient(reach: Reach, resource_type: str, letter: Letter) -> str | None:
             return None
         ids |= grant.patients.ids
     return next(iter(ids)) if len(ids) == 1 else None
+
+
+def refuse_types_out_of_scope(query: SearchQuery, reach: Reach) -> None:
+    """Raise Forbidden when a chained parameter goes through a type that the token may not search:
+    an answer would tell what stands in resources of that type."""
+    for name in sorted(_types_on_the_way(query.criteria)):
+        if not reach.allows_type(name, "s"):
+            raise Forbidden(
+                f"The token's scopes do not cover a search through {name}.",
+                diagnostics=f"Ask for a scope that searches {name}, such as user/{name}.s.",
+            )
+
+
+def _types_on_the_way(criteria: Iterable[Criterion]) -> set[str]:
+    found: set[str] = set()
+    for criterion in criteria:
+        match criterion:
+            case HasCriterion(name, _, inner):
+                found |= {name} | _types_on_the_way(inner)
+            case ChainCriterion(_, targets) if len(targets) == 1:
+                found |= {targets[0][0]} | _types_on_the_way(targets[0][1])
+            case ChainCriterion(_, targets):
+                # Of several types the token may have some; the reach leaves the others out.
+                for _, inner in targets:
+                    found |= _types_on_the_way(inner)
+    return found
 
 
 def refuse_other_patients(definition: ResourceDefinition, query: SearchQuery, reach: Reach) -> None:

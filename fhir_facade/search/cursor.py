@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from fhir_facade import clock
 from fhir_facade.errors import Gone, InvalidRequest, TooCostly
+from fhir_facade.mirror.criteria import Place
 from fhir_facade.search.query import Pair
 
 PARAMETER = "_cursor"
@@ -44,12 +45,12 @@ class CursorExpired(Gone):
 @dataclass(frozen=True)
 class Position:
     """Where a search goes on: `used` as `SearchQuery.used`, the `revision` all its pages read, the
-    last id given, and the total when it is known.
+    place the last page ended at, and the total when it is known.
     """
 
     used: tuple[Pair, ...]
     revision: int
-    after: tuple[str, ...] | None
+    after: Place | None
     total: int | None = None
 
 

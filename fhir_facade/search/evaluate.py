@@ -4,18 +4,23 @@ that are served from code and never stored.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from fhir_facade import clock
 from fhir_facade.fhir import FHIRResource
 from fhir_facade.mirror.criteria import (
+    ChainCriterion,
     Criterion,
     DateCriterion,
     DateValue,
+    HasCriterion,
     IdCriterion,
     MissingCriterion,
     NothingCriterion,
     ReferenceCriterion,
+    SortKey,
     StringCriterion,
     TokenCriterion,
     TokenValue,
@@ -35,6 +40,13 @@ _INSTANT_WIDTH_US = 1_000
 """Instants are shown in whole milliseconds, so `_lastUpdated` names a millisecond."""
 
 
+class Found(NamedTuple):
+    """A resource with its instant, microseconds UTC."""
+
+    resource: FHIRResource
+    last_updated_us: int
+
+
 def matches(
     definition: ResourceDefinition,
     criteria: tuple[Criterion, ...],
@@ -48,10 +60,47 @@ def matches(
     return all(_holds(criterion, resource["id"], values, updated) for criterion in criteria)
 
 
+def in_order(
+    definition: ResourceDefinition,
+    keys: Sequence[SortKey],
+    found: Sequence[Found],
+    zone: ZoneInfo,
+) -> list[Found]:
+    """What was found, in the order of the keys, then of ids (see `mirror.criteria.SortKey`)."""
+    ordered = sorted(found, key=lambda one: str(one.resource["id"]))
+    for key in reversed(keys):
+        with_values = [(one, _sort_values(definition, key, one, zone)) for one in ordered]
+        pick = max if key.descending else min
+        # A reversed sort keeps the order of equals, so ids stay ascending.
+        there = [(one, pick(values)) for one, values in with_values if values]
+        there.sort(key=lambda pair: pair[1], reverse=key.descending)
+        ordered = [one for one, _ in there] + [one for one, values in with_values if not values]
+    return ordered
+
+
+def _sort_values(
+    definition: ResourceDefinition, key: SortKey, found: Found, zone: ZoneInfo
+) -> list[Any]:
+    values = index_values(definition, found.resource, zone)
+    match key.kind:
+        case "id":
+            return [found.resource["id"]]
+        case "revision":
+            return [found.last_updated_us]
+        case "token":
+            return [row.code for row in values.tokens if row.param == key.param]
+        case "string":
+            return [row.folded for row in values.strings if row.param == key.param]
+        case "date":
+            return [row.lo_us for row in values.dates if row.param == key.param]
+        case "reference":
+            return [row.target_id for row in values.references if row.param == key.param]
+
+
 def _holds(criterion: Criterion, resource_id: str, values: IndexValues, updated: DateRow) -> bool:
     match criterion:
-        case NothingCriterion():
-            return False
+        case NothingCriterion() | ChainCriterion() | HasCriterion():
+            return False  # what is not stored refers to nothing
         case IdCriterion():
             return resource_id in criterion.values
         case TokenCriterion():

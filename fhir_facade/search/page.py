@@ -11,9 +11,9 @@ from fhir_facade.fhir.bundle import Entry, finished_entry, searchset
 from fhir_facade.fhir.outcome import Issue, outcome_of
 from fhir_facade.mirror.versions import Row
 from fhir_facade.search.cursor import PARAMETER
+from fhir_facade.search.includes import INCLUDE_LIMIT
 from fhir_facade.search.parse import NEGOTIATED
 from fhir_facade.search.query import Pair, SearchQuery
-from fhir_facade.search.run import INCLUDE_LIMIT
 from fhir_facade.search.subset import subset
 
 

@@ -6,7 +6,6 @@ Nothing is ever ignored in silence: what is not understood is an error, or, unde
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from urllib.parse import parse_qsl
 
@@ -20,6 +19,7 @@ from fhir_facade.mirror.criteria import (
 )
 from fhir_facade.resources.definition import ResourceDefinition, SearchParameter
 from fhir_facade.search import result_parameters
+from fhir_facade.search.chain import chain_criterion, is_chain
 from fhir_facade.search.query import Pair, SearchContext, SearchQuery, Shape
 from fhir_facade.search.result_parameters import ResultParameters
 from fhir_facade.search.values.date import date_criterion
@@ -28,7 +28,9 @@ from fhir_facade.search.values.string import string_criterion
 from fhir_facade.search.values.text import (
     UnknownParameter,
     alternatives,
+    is_showable,
     malformed,
+    showable,
     unescape,
     unsupported_modifier,
 )
@@ -37,7 +39,6 @@ from fhir_facade.search.values.token import token_criterion, uri_criterion
 NEGOTIATED = frozenset({"_format", "_pretty"})
 """Parameters about the form of the answer, read by the caller."""
 MAX_PAIRS = 200
-_SHOWABLE = re.compile(r"[A-Za-z0-9_:.\-]{1,64}", re.ASCII)
 
 
 def read_pairs(query: bytes) -> list[Pair]:
@@ -83,16 +84,16 @@ def parse(
         plain, _, modifier = name.partition(":")
         try:
             if not value:
-                _check_known(definition, plain)
-                raise malformed(_showable(name), "followed by a value; leave the parameter out")
+                _check_known(definition, name)
+                raise malformed(showable(name), "followed by a value; leave the parameter out")
             if plain in result_parameters.NAMES:
                 value = results.take(plain, modifier, value)
             elif plain not in NEGOTIATED:
-                criteria.append(_criterion(definition, plain, modifier, value, context))
+                criteria.append(_criterion(definition, name, value, context))
         except UnknownParameter:
             if not context.lenient:
                 raise
-            ignored.append(_showable(name))
+            ignored.append(showable(name))
         else:
             used.append((name, value))
     return SearchQuery(
@@ -102,6 +103,7 @@ def parse(
         summary=results.summary,
         total=results.total,
         includes=tuple(dict.fromkeys(results.includes)),
+        sort=results.sort,
         elements=results.elements,
         used=tuple(used),
         ignored=tuple(dict.fromkeys(ignored)),
@@ -121,9 +123,9 @@ def parse_shape(
             results.take(name, "", value)
         elif name not in NEGOTIATED and not context.lenient:
             raise UnknownParameter(
-                f"The parameter '{_showable(name)}' does not apply to a read.",
+                f"The parameter '{showable(name)}' does not apply to a read.",
                 diagnostics="A read takes _elements, _summary (not count), _format and _pretty.",
-                expression=(_showable(name),),
+                expression=(showable(name),),
             )
     return Shape(results.summary, results.elements)
 
@@ -132,36 +134,43 @@ def _has_control(text: str) -> bool:
     return any(ord(char) < 32 or ord(char) == 127 for char in text)
 
 
-def _showable(name: str) -> str:
-    """A parameter's name as it may be repeated in an answer."""
-    return name if _SHOWABLE.fullmatch(name) else "(unreadable name)"
-
-
 def _check_known(definition: ResourceDefinition, name: str) -> None:
-    if name in result_parameters.NAMES or name in NEGOTIATED or name in ("_id", "_lastUpdated"):
+    plain = name.partition(":")[0]
+    if plain in result_parameters.NAMES or plain in NEGOTIATED or plain in ("_id", "_lastUpdated"):
         return
-    if definition.parameter(name) is None:
-        raise _unknown(definition, name)
+    if is_chain(name):
+        return
+    if definition.parameter(plain) is None:
+        raise _unknown(definition, plain)
 
 
 def _unknown(definition: ResourceDefinition, name: str) -> UnsupportedParameter:
-    shown = _showable(name)
-    if "." in name or name == "_has":
-        text, what = f"Chained search ('{shown}') is not supported.", "Search in two steps, or use"
-    else:
-        text, what = f"Unknown search parameter '{shown}' for {definition.type}.", "Use"
+    shown = showable(name)
     known = ", ".join(["_id", "_lastUpdated", *(p.name for p in definition.search)])
     return UnknownParameter(
-        text,
-        diagnostics=f"{what} one of: {known}. "
-        "Prefer: handling=lenient leaves unknown parameters out.",
+        f"Unknown search parameter '{shown}' for {definition.type}.",
+        diagnostics=f"Use one of: {known}. Prefer: handling=lenient leaves unknown parameters out.",
         expression=(shown,),
     )
 
 
 def _criterion(
-    definition: ResourceDefinition, name: str, modifier: str, value: str, context: SearchContext
+    definition: ResourceDefinition,
+    full_name: str,
+    value: str,
+    context: SearchContext,
+    steps: int = 0,
 ) -> Criterion:
+    """The criterion of one parameter, reached through so many other resources."""
+    if is_chain(full_name):
+        return chain_criterion(
+            definition,
+            full_name,
+            steps + 1,
+            context,
+            lambda other, rest: _criterion(other, rest, value, context, steps + 1),
+        )
+    name, _, modifier = full_name.partition(":")
     if name == "_id":
         if modifier:
             raise unsupported_modifier(name, modifier, "")
@@ -173,7 +182,7 @@ def _criterion(
         raise _unknown(definition, name)
     if modifier == "missing":
         return _missing_criterion(parameter, value)
-    if not _SHOWABLE.fullmatch(modifier or "x"):
+    if modifier and not is_showable(modifier):
         raise unsupported_modifier(name, "(unreadable)", ":missing")
     return _typed_criterion(parameter, modifier, value, context)
 

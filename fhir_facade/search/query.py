@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-from fhir_facade.mirror.criteria import Criterion
+from fhir_facade.mirror.criteria import Criterion, SortKey
 from fhir_facade.resources.definition import ResourceDefinition
 
 DEFAULT_COUNT = 50
@@ -34,16 +34,18 @@ class SearchContext:
 
 @dataclass(frozen=True)
 class Include:
-    """`_include` (`reverse` False: `type` is the searched type) or `_revinclude` (`type` refers to
-    it).
+    """References to follow from a page: from resources of the types `sources`, forwards by their
+    own `param` (`type` is the source) or, `reverse`, backwards to what of `type` refers to them.
 
-    `targets` are the types to follow a reference to.
+    `targets` are the types the reference leads to; `iterate` follows from included resources, too.
     """
 
     type: str
     param: str
     targets: tuple[str, ...]
+    sources: tuple[str, ...]
     reverse: bool
+    iterate: bool = False
 
 
 class Shape(NamedTuple):
@@ -67,6 +69,7 @@ class SearchQuery:
     summary: Summary = "false"
     total: TotalMode = "default"
     includes: tuple[Include, ...] = ()
+    sort: tuple[SortKey, ...] = ()
     elements: tuple[str, ...] = ()
     used: tuple[Pair, ...] = ()
     ignored: tuple[str, ...] = ()

@@ -7,8 +7,9 @@ from __future__ import annotations
 import re
 from typing import cast
 
-from fhir_facade.fhir.r4_types import is_r4_type
+from fhir_facade.mirror.criteria import SortKey
 from fhir_facade.resources.definition import ResourceDefinition
+from fhir_facade.search.include_parameters import read_includes
 from fhir_facade.search.query import (
     DEFAULT_COUNT,
     MAX_COUNT,
@@ -17,7 +18,8 @@ from fhir_facade.search.query import (
     Summary,
     TotalMode,
 )
-from fhir_facade.search.values.text import UnknownParameter, malformed, unsupported_modifier
+from fhir_facade.search.sort import read_sort
+from fhir_facade.search.values.text import malformed, unsupported_modifier
 
 NAMES = frozenset({"_count", "_summary", "_total", "_include", "_revinclude", "_elements", "_sort"})
 _REPEATABLE = frozenset({"_include", "_revinclude"})
@@ -38,6 +40,7 @@ class ResultParameters:
         self.summary: Summary = "false"
         self.total: TotalMode = "default"
         self.includes: list[Include] = []
+        self.sort: tuple[SortKey, ...] = ()
         self.elements: tuple[str, ...] = ()
 
     def take(self, name: str, modifier: str, value: str) -> str:
@@ -46,9 +49,12 @@ class ResultParameters:
         Raises InvalidRequest for a malformed or repeated one, UnknownParameter for a value that is
         not served.
         """
+        if name in _REPEATABLE:
+            self.includes += read_includes(self._definition, name, modifier, value, self._context)
+            return value
         if modifier:
             raise unsupported_modifier(name, modifier, "")
-        if name in self._seen and name not in _REPEATABLE:
+        if name in self._seen:
             raise malformed(name, "given once")
         self._seen.add(name)
         if name == "_count":
@@ -61,61 +67,10 @@ class ResultParameters:
         elif name == "_elements":
             self.elements = _elements(value)
         elif name == "_sort":
-            _refuse_other_order(value)
-        else:
-            self.includes.append(self._include(name, value))
+            self.sort = read_sort(self._definition, value)
         if self.elements and self.summary not in ("false", "count"):
             raise malformed("_elements", "given without _summary")
         return value
-
-    def _include(self, name: str, value: str) -> Include:
-        parts = value.split(":")
-        if len(parts) not in (2, 3) or not all(parts):
-            if value == "*":
-                raise UnknownParameter(
-                    f"'{name}=*' is not supported.",
-                    diagnostics=f"Name each one: {name}=Type:parameter.",
-                    expression=(name,),
-                )
-            raise malformed(name, "Type:parameter or Type:parameter:TargetType")
-        source, param, target = (*parts, "")[:3]
-        if name == "_include":
-            return self._forward(source, param, target)
-        return self._reverse(source, param, target)
-
-    def _forward(self, source: str, param: str, target: str) -> Include:
-        if source != self._definition.type:
-            raise malformed("_include", f"a parameter of the searched type {self._definition.type}")
-        targets = self._targets("_include", source, param)
-        if target and target not in targets:
-            raise _unknown_include("_include")
-        return Include(source, param, (target,) if target else targets, reverse=False)
-
-    def _reverse(self, source: str, param: str, target: str) -> Include:
-        targets = self._targets("_revinclude", source, param)
-        searched = self._definition.type
-        if searched not in targets or target not in ("", searched):
-            raise _unknown_include("_revinclude")
-        return Include(source, param, (searched,), reverse=True)
-
-    def _targets(self, name: str, source: str, param: str) -> tuple[str, ...]:
-        """The served types that a reference parameter leads to."""
-        if not is_r4_type(source):
-            raise malformed(name, "Type:parameter with an R4 resource type")
-        definition = self._context.registry.get(source)
-        parameter = definition.parameter(param) if definition and definition.stored else None
-        if parameter is None or parameter.type != "reference":
-            raise _unknown_include(name)
-        return tuple(t for t in parameter.targets if t in self._context.registry)
-
-
-def _unknown_include(name: str) -> UnknownParameter:
-    return UnknownParameter(
-        f"This '{name}' is not supported.",
-        diagnostics="The CapabilityStatement lists the includes of each type "
-        "(searchInclude, searchRevInclude).",
-        expression=(name,),
-    )
 
 
 def _count(value: str) -> int:
@@ -135,12 +90,3 @@ def _elements(value: str) -> tuple[str, ...]:
     if not all(_ELEMENT.fullmatch(name) for name in names):
         raise malformed("_elements", "names of top-level elements between commas")
     return names
-
-
-def _refuse_other_order(value: str) -> None:
-    if value != "_id":
-        raise UnknownParameter(
-            "This '_sort' is not supported.",
-            diagnostics="Results are ordered by id: use _sort=_id or leave it out.",
-            expression=("_sort",),
-        )

@@ -9,29 +9,29 @@ from dataclasses import dataclass
 
 from fhir_facade.mirror import find
 from fhir_facade.mirror.connection import Connection
+from fhir_facade.mirror.criteria import Place
 from fhir_facade.mirror.find import FindRequest
 from fhir_facade.mirror.versions import Row, current_revision
 from fhir_facade.policy import Reach
 from fhir_facade.search.cursor import Position
-from fhir_facade.search.query import Include, SearchQuery
+from fhir_facade.search.includes import Includes
+from fhir_facade.search.query import SearchQuery
 
-INCLUDE_LIMIT = 1000
-"""Resources that one `_include` or `_revinclude` adds to a page at most."""
 CHEAP_TOTAL = 10_000
 """Without `_total`, matches are counted up to this number; beyond it the total is left out."""
 
 
 @dataclass(frozen=True)
 class SearchPage:
-    """One page. `after` is the last id given when there is more; `cut` says that an include had
-    more than INCLUDE_LIMIT resources.
+    """One page. `after` is where it ended when there is more; `cut` says that not all included
+    resources are on it.
     """
 
     revision: int
     matches: tuple[Row, ...]
     included: tuple[Row, ...]
     total: int | None
-    after: tuple[str, ...] | None
+    after: Place | None
     cut: bool = False
 
 
@@ -87,10 +87,11 @@ def run(
         revision=revision,
         after=after,
         limit=query.count + 1,
+        sort=query.sort,
     )
     rows: list[Row] = [] if query.count_only else find.find(conn, request)
     more = len(rows) > query.count
-    last = rows[query.count - 1].id if more else None
+    ended = find.place_after(conn, request, rows[query.count - 1]) if more else None
     matches = find.admitted(conn, tenant, reach, revision, rows[: query.count])
     if position is not None:
         total = position.total
@@ -98,13 +99,13 @@ def run(
         total = len(matches)
     else:
         total = _total(conn, request, query, totals)
-    included, cut = _included(conn, tenant, query.includes, matches, reach, revision)
+    included, cut = Includes(conn, tenant, reach, revision).collect(query.includes, matches)
     return SearchPage(
         revision=revision,
         matches=tuple(matches),
         included=included,
         total=None if query.total == "none" and not query.count_only else total,
-        after=None if last is None else (last,),
+        after=ended,
         cut=cut,
     )
 
@@ -123,58 +124,3 @@ def _count(conn: Connection, request: FindRequest, exact: bool) -> int | None:
         return find.count(conn, request)
     total = find.count(conn, request, at_most=CHEAP_TOTAL + 1)
     return total if total <= CHEAP_TOTAL else None
-
-
-def _included(
-    conn: Connection,
-    tenant: str,
-    includes: tuple[Include, ...],
-    matches: list[Row],
-    reach: Reach,
-    revision: int,
-) -> tuple[tuple[Row, ...], bool]:
-    """The included rows, each once and none that is a match; and whether any was cut."""
-    if not includes or not matches:
-        return (), False
-    seen = {(row.type, row.id) for row in matches}
-    kept: list[Row] = []
-    cut = False
-    for include in includes:
-        rows = _followed(conn, tenant, include, matches, reach, revision)
-        cut = cut or len(rows) > INCLUDE_LIMIT
-        for row in _readable(conn, tenant, reach, revision, rows[:INCLUDE_LIMIT]):
-            if (row.type, row.id) not in seen:
-                seen.add((row.type, row.id))
-                kept.append(row)
-    return tuple(kept), cut
-
-
-def _followed(
-    conn: Connection,
-    tenant: str,
-    include: Include,
-    matches: list[Row],
-    reach: Reach,
-    revision: int,
-) -> list[Row]:
-    """What one include leads to; one more than INCLUDE_LIMIT when there is more."""
-    limit = INCLUDE_LIMIT + 1
-    if include.reverse:
-        return find.reverse_included(
-            conn, tenant, include.type, include.param, matches, reach, revision, limit
-        )
-    return find.included(
-        conn, tenant, matches, include.param, include.targets, reach, revision, limit
-    )
-
-
-def _readable(
-    conn: Connection, tenant: str, reach: Reach, revision: int, rows: list[Row]
-) -> list[Row]:
-    """Included rows need a scope that searches their type, or one that reads it."""
-    kept = find.admitted(conn, tenant, reach, revision, rows, "s")
-    if len(kept) == len(rows):
-        return kept
-    readable = {row.pk for row in find.admitted(conn, tenant, reach, revision, rows, "r")}
-    readable.update(row.pk for row in kept)
-    return [row for row in rows if row.pk in readable]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -10,6 +11,19 @@ from fhir_facade.errors import InvalidRequest, UnsupportedParameter
 MAX_ALTERNATIVES = 1000
 
 T = TypeVar("T")
+
+
+_SHOWABLE = re.compile(r"[A-Za-z0-9_:.\-]{1,64}", re.ASCII)
+
+
+def is_showable(name: str) -> bool:
+    """Whether a name a client sent may be repeated in an answer."""
+    return _SHOWABLE.fullmatch(name) is not None
+
+
+def showable(name: str) -> str:
+    """A parameter's name as it may be repeated in an answer."""
+    return name if is_showable(name) else "(unreadable name)"
 
 
 class UnknownParameter(UnsupportedParameter):

@@ -264,7 +264,7 @@ def test_no_more_than_at_most_are_counted(clinic: Database) -> None:
 
 # The index against a reading of the resources themselves, on random data.
 
-NAMES = ("Anna", "anna", "ÄNNA", "Ann", "Annabel", "B%", "b_", "Zoë", "")
+NAMES = ("Anna", "anna", "ÄNNA", "Ann", "Annabel", "B%", "b_", "Zoë")
 DATES = ("1980", "1980-05", "1980-05-01", "1980-06", "1981-01-01", "2000-02-29")
 GENDERS = ("male", "female", None)
 tenants = itertools.count()
@@ -307,7 +307,7 @@ def holds(question: tuple[str, Any, Any], resource: dict[str, Any]) -> bool:
     """What the criterion means, read from the resource."""
     name, how, value = question
     if name == "name":
-        families = [n["family"] for n in resource["name"] if n["family"]]
+        families = [n["family"] for n in resource["name"]]
         folded, plain = fold(value), value
         return any(
             f == plain

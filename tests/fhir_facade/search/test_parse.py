@@ -128,7 +128,16 @@ def test_repeats_are_and() -> None:
     [
         ("Patient", "nickname=x", "nickname"),
         ("Patient", "name.given=x", "name.given"),
-        ("Patient", "_has:Appointment:patient:date=2026", "_has"),
+        ("Patient", "_has:Location:patient:status=active", "_has:Location:patient:status"),
+        ("Patient", "_has:Appointment:location:date=2026", "_has:Appointment:location:date"),
+        ("Patient", "_has:Appointment:patient:nickname=x", "nickname"),
+        ("Appointment", "patient.nickname=x", "patient.nickname"),
+        ("Appointment", "actor:Group.name=x", "actor:Group.name"),
+        (
+            "Location",
+            "_has:Appointment:location:patient.organization.partof.name=x",
+            "organization.partof.name",
+        ),
         ("Patient", "_filter=x", "_filter"),
         ("Patient", "name:phonetic=x", "name:phonetic"),
         ("Patient", "gender:text=x", "gender:text"),
@@ -136,10 +145,10 @@ def test_repeats_are_and() -> None:
         ("Patient", "_id:not=x", "_id:not"),
         ("Patient", "_count:missing=true", "_count:missing"),
         ("Appointment", "patient:identifier=x", "patient:identifier"),
-        ("Patient", "_sort=birthdate", "_sort"),
+        ("Patient", "_sort=-shoe-size", "_sort"),
         ("Patient", "_include=Patient:nickname", "_include"),
-        ("Patient", "_include=*", "_include"),
-        ("Patient", "_include:iterate=Patient:organization", "_include:iterate"),
+        ("ConceptMap", "_include=*", "_include"),
+        ("Patient", "_include:again=Patient:organization", "_include:again"),
         ("Patient", "_revinclude=Location:organization", "_revinclude"),
         ("Patient", "_revinclude=Observation:subject", "_revinclude"),
     ],
@@ -187,7 +196,7 @@ def test_refuses_malformed_values_always(
 
 
 def test_lenient_leaves_unknown_parameters_out_and_names_them() -> None:
-    query = parsed("Patient", "nickname=x&gender=male&_sort=birthdate&nickname=y", LENIENT)
+    query = parsed("Patient", "nickname=x&gender=male&_sort=shoe-size&nickname=y", LENIENT)
     assert query.ignored == ("nickname", "_sort")
     assert query.used == (("gender", "male"),)
 
@@ -215,9 +224,9 @@ def test_reads_includes() -> None:
         "&_revinclude=Provenance:target&_include=Appointment:patient",
     )
     assert query.includes == (
-        Include("Appointment", "actor", ("Location",), reverse=False),
-        Include("Appointment", "patient", ("Patient",), reverse=False),
-        Include("Provenance", "target", ("Appointment",), reverse=True),
+        Include("Appointment", "actor", ("Location",), ("Appointment",), reverse=False),
+        Include("Appointment", "patient", ("Patient",), ("Appointment",), reverse=False),
+        Include("Provenance", "target", ("Appointment",), ("Appointment",), reverse=True),
     )
 
 

@@ -1,0 +1,101 @@
+"""Criteria on other resources: chained parameters and `_has` (R4 search.html#chaining, #has).
+
+The reach is a condition on every resource on the way: what the principal may not search is as good
+as not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fhir_facade.mirror.criteria import ChainCriterion, Criterion, HasCriterion
+from fhir_facade.mirror.criteria_sql import Scope, condition
+from fhir_facade.mirror.plan import Query
+from fhir_facade.mirror.reach_sql import ReachScope, reached
+from fhir_facade.mirror.sql import Condition, Sql, either, wrap
+
+_NOT_DELETED = Sql("v.deleted = false")
+_VALID = (
+    "t.tenant = ? AND t.type = ? AND t.param = ? AND t.target_type = ?"
+    " AND t.to_revision > ? AND t.from_revision <= ?"
+)
+
+
+def condition_within(criterion: Criterion, within: ReachScope, now_us: int) -> Condition:
+    """The condition that a version matches any criterion, those on other resources included.
+
+    Inside a subquery `v` and `t` are those of the subquery: each level hides the one above, and
+    refers to it only by the reference it hangs on.
+    """
+    match criterion:
+        case ChainCriterion(param, targets):
+            ways = [_chained(param, to, inner, within, now_us) for to, inner in targets]
+            return either(ways)
+        case HasCriterion(source, param, inner):
+            return _having(source, param, inner, within, now_us)
+        case _:
+            return condition(criterion, within.scope, now_us)
+
+
+def _chained(
+    param: str, target: str, inner: Sequence[Criterion], within: ReachScope, now_us: int
+) -> Condition:
+    scope = within.scope
+    wanted = _matching(target, inner, within, now_us)
+    hanging = wanted._replace(bounds=(_NOT_DELETED, Sql("v.id = t.target_id")))
+    one = wrap("EXISTS (SELECT 1 ", hanging.along(scope.conn))
+    here = "EXISTS (SELECT 1 FROM index_reference t WHERE t.version_pk = v.pk AND t.param = ?"
+    test = Sql(f"{here} AND t.target_type = ? AND {one.text})", (param, target, *one.values))
+    few = wanted.few(scope.conn)
+    if few is None:
+        return Condition(test)
+    rows = Sql(
+        f"SELECT t.version_pk FROM index_reference t WHERE {_VALID}"  # noqa: S608
+        f" AND t.target_id IN (SELECT v.id {few.text})",
+        (*_valid(scope, scope.type, param, target), *few.values),
+    )
+    return Condition(test, rows, exact=True)
+
+
+def _having(
+    source: str, param: str, inner: Sequence[Criterion], within: ReachScope, now_us: int
+) -> Condition:
+    scope = within.scope
+    wanted = _matching(source, inner, within, now_us)
+    referring = _valid(scope, source, param, scope.type)
+    hanging = wanted._replace(bounds=(_NOT_DELETED, Sql("v.pk = t.version_pk")))
+    one = wrap("EXISTS (SELECT 1 ", hanging.along(scope.conn))
+    test = Sql(
+        f"EXISTS (SELECT 1 FROM index_reference t WHERE {_VALID} AND t.target_id = v.id"  # noqa: S608
+        f" AND {one.text})",
+        (*referring, *one.values),
+    )
+    few = wanted.few(scope.conn)
+    if few is None:
+        return Condition(test)
+    of_type = (
+        "SELECT w.pk AS version_pk FROM resource_version w WHERE w.tenant = ? AND w.type = ?"
+        " AND w.to_revision > ? AND w.from_revision <= ? AND w.id IN"
+    )
+    referred = f"SELECT t.target_id FROM index_reference t WHERE {_VALID}"  # noqa: S608
+    rows = Sql(
+        f"{of_type} ({referred} AND t.version_pk IN (SELECT v.pk {few.text}))",
+        (scope.tenant, scope.type, scope.revision, scope.revision, *referring, *few.values),
+    )
+    return Condition(test, rows, exact=True)
+
+
+def _valid(scope: Scope, source: str, param: str, target: str) -> tuple[str | int, ...]:
+    return (scope.tenant, source, param, target, scope.revision, scope.revision)
+
+
+def _matching(
+    resource_type: str, criteria: Sequence[Criterion], within: ReachScope, now_us: int
+) -> Query:
+    """What of a type meets the criteria and may be searched."""
+    scope = within.scope._replace(type=resource_type)
+    inside = within._replace(scope=scope)
+    conditions = [condition_within(criterion, inside, now_us) for criterion in criteria]
+    return Query(
+        scope.tenant, resource_type, scope.revision, (reached(inside, ("s",)), *conditions)
+    )

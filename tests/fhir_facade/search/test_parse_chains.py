@@ -1,0 +1,148 @@
+"""Chained parameters, `_has`, `_sort` and includes that go on, from text to values."""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from fhir_facade.errors import InvalidRequest
+from fhir_facade.mirror.criteria import (
+    ChainCriterion,
+    Criterion,
+    HasCriterion,
+    MissingCriterion,
+    SortKey,
+    StringCriterion,
+    TokenCriterion,
+    TokenValue,
+)
+from fhir_facade.resources.registry import REGISTRY
+from fhir_facade.search.parse import parse, read_pairs
+from fhir_facade.search.query import Include, SearchContext, SearchQuery
+
+CONTEXT = SearchContext(REGISTRY, ZoneInfo("Australia/Sydney"), "https://facade.example/fhir/acme")
+MALE = TokenCriterion("gender", (TokenValue(None, "male"),))
+BOOKED = TokenCriterion("status", (TokenValue(None, "booked"),))
+
+
+def parsed(resource_type: str, query: str) -> SearchQuery:
+    return parse(REGISTRY[resource_type], read_pairs(query.encode()), CONTEXT)
+
+
+def named(text: str) -> StringCriterion:
+    return StringCriterion("name", "starts", (text,))
+
+
+@pytest.mark.parametrize(
+    ("resource_type", "query", "criterion"),
+    [
+        ("Appointment", "patient.gender=male", ChainCriterion("patient", (("Patient", (MALE,)),))),
+        (
+            "Appointment",
+            "actor:Location.name:exact=Site%5C%2C",
+            ChainCriterion(
+                "actor", (("Location", (StringCriterion("name", "exact", ("Site,",)),)),)
+            ),
+        ),
+        (
+            "DiagnosticReport",
+            "subject:Patient.birthdate:missing=true",
+            ChainCriterion(
+                "subject", (("Patient", (MissingCriterion("birthdate", "date", True),)),)
+            ),
+        ),
+        (
+            "Patient",
+            "_has:Appointment:patient:status=booked",
+            HasCriterion("Appointment", "patient", (BOOKED,)),
+        ),
+        (
+            "Location",
+            "_has:Appointment:location:patient.gender=male",
+            HasCriterion(
+                "Appointment",
+                "location",
+                (ChainCriterion("patient", (("Patient", (MALE,)),)),),
+            ),
+        ),
+        (
+            "DiagnosticReport",
+            "patient._has:Appointment:patient:status=booked",
+            ChainCriterion(
+                "patient", (("Patient", (HasCriterion("Appointment", "patient", (BOOKED,)),)),)
+            ),
+        ),
+    ],
+)
+def test_reads_chains(resource_type: str, query: str, criterion: Criterion) -> None:
+    assert parsed(resource_type, query).criteria == (criterion,)
+
+
+def test_a_chain_means_every_target_that_has_the_parameter() -> None:
+    (criterion,) = parsed("Appointment", "actor.name=x").criteria
+    assert isinstance(criterion, ChainCriterion)
+    assert {name for name, _ in criterion.targets} == {"Patient", "Practitioner", "Location"}
+    assert all(inner == (named("x"),) for _, inner in criterion.targets)
+    (narrower,) = parsed("Appointment", "actor.gender=male").criteria
+    assert isinstance(narrower, ChainCriterion)
+    assert {name for name, _ in narrower.targets} == {"Patient", "Practitioner"}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "_has:Appointment=x",
+        "_has:Appointment:patient=x",
+        "_has:Nonsense:patient:status=x",
+        "_has:Appointment::status=x",
+        "_sort=",
+        "_sort=-",
+        "_sort=birthdate,,family",
+        "_sort=birthdate,family,given,name,gender,phone",
+        "_include=Patient:organization:Organization:x",
+        "_include=Patient:*:Organization",
+        "_include:iterate=Patient",
+        "organization.name=",
+    ],
+)
+def test_refuses_what_is_malformed(query: str) -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        parsed("Patient", query)
+    assert refusal.value.expression
+
+
+def test_reads_orders() -> None:
+    assert parsed("Patient", "_sort=-birthdate,family,_id").sort == (
+        SortKey("birthdate", "date", True),
+        SortKey("family", "string"),
+        SortKey("_id", "id"),
+    )
+    assert parsed("ConceptMap", "_sort=-_lastUpdated,url").sort == (
+        SortKey("_lastUpdated", "revision", True),
+        SortKey("url", "token"),
+    )
+
+
+def test_reads_wildcards_and_iterations() -> None:
+    every = parsed("Appointment", "_include=*").includes
+    assert every == parsed("Appointment", "_include=Appointment:*").includes
+    assert {include.param for include in every} == {
+        one.name for one in REGISTRY["Appointment"].search if one.type == "reference"
+    } - {"supporting-info"}
+    back = parsed("Patient", "_revinclude=*").includes
+    assert {(one.type, one.param) for one in back} >= {
+        ("Appointment", "patient"),
+        ("DiagnosticReport", "subject"),
+        ("Provenance", "target"),
+        ("Group", "member"),
+    }
+    assert all(one.targets == ("Patient",) and one.reverse for one in back)
+    (further,) = parsed("Appointment", "_include:iterate=Patient:organization").includes
+    assert further == Include(
+        "Patient", "organization", ("Organization",), ("Patient",), reverse=False, iterate=True
+    )
+    (behind,) = parsed("Patient", "_revinclude:iterate=Provenance:target:Appointment").includes
+    assert behind == Include(
+        "Provenance", "target", ("Appointment",), ("Appointment",), reverse=True, iterate=True
+    )
