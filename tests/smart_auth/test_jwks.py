@@ -15,7 +15,8 @@ from flask.testing import FlaskClient
 
 from smart_auth import admin
 from smart_auth.oauth import jwks
-from smart_auth.oauth.jwks import KeysUnavailable, fetch, fresh_seconds
+from smart_auth.oauth.jwks import fetch
+from smart_auth.outbound import Unreachable, fresh_seconds
 from smart_auth.server import AuthServer
 from smart_auth.settings import AuthSettings
 from smart_auth.store import AuthStore
@@ -193,7 +194,7 @@ def test_jku_must_be_the_registered_url(http: FlaskClient, host: KeyHost, by_url
     ],
 )
 def test_private_addresses_are_refused_outside_the_demo(url: str, says: str) -> None:
-    with pytest.raises(KeysUnavailable, match=says):
+    with pytest.raises(Unreachable, match=says):
         fetch(url, allow_private=False)
 
 

@@ -1,0 +1,213 @@
+"""HTTP to addresses that others gave: a client's JWKS URL, a login provider. The only `requests`.
+
+TLS is verified. Redirects, proxies, cookies and credentials of the environment play no part. The
+host's addresses are looked up once, and the checked one is connected to, so that a second DNS
+answer cannot change it. An exchange ends after `DEADLINE` seconds, however slowly it is answered.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
+from io import BytesIO
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
+
+LARGEST_BODY = 262_144
+DEADLINE = 5.0
+TIMEOUT = (2.0, 3.0)
+LONGEST_FRESH = 3600
+DEFAULT_FRESH = 300
+SHORTEST_FRESH = 5
+
+
+class Unreachable(Exception):
+    """There is no usable answer; the message is a fixed text about the address ("it …")."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A body of at most `LARGEST_BODY` bytes that came with status 200; `fresh_seconds` is how long
+    it may be used."""
+
+    body: bytes
+    fresh_seconds: int
+
+
+def get(url: str, *, allow_private: bool, headers: Mapping[str, str] | None = None) -> Answer:
+    """Read an address; private ones and plain http only where allowed. Raises `Unreachable`."""
+    _check_scheme(url, allow_private)
+    with requests.Session() as session:
+        guard(session, allow_private=allow_private)
+        wanted = {"Accept": "application/json", **(headers or {})}
+        try:
+            response = session.get(url, headers=wanted)
+        except (requests.RequestException, ValueError):
+            raise Unreachable("it is not a usable address") from None
+        if response.status_code != 200:
+            raise Unreachable("it did not answer 200")
+        return Answer(response.content, fresh_seconds(response.headers.get("Cache-Control", "")))
+
+
+def guard(session: requests.Session, *, allow_private: bool) -> None:
+    """Hold every request of a session to these rules: what fails on the way raises `Unreachable`
+    from then on."""
+    session.trust_env = False
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, _GuardedAdapter(allow_private))
+
+
+def fresh_seconds(cache_control: str) -> int:
+    """How long an answer may be used (RFC 9111 section 5.2.2), within our bounds."""
+    directives = cache_control.lower()
+    if "no-store" in directives or "no-cache" in directives:
+        return SHORTEST_FRESH
+    found = re.search(r"max-age=\"?(\d{1,9})", directives)
+    seconds = int(found[1]) if found else DEFAULT_FRESH
+    return max(SHORTEST_FRESH, min(seconds, LONGEST_FRESH))
+
+
+class _GuardedAdapter(HTTPAdapter):
+    """Connects to a checked address while TLS still asks for, and checks, the host's name."""
+
+    def __init__(self, allow_private: bool) -> None:
+        self._allow_private = allow_private
+        super().__init__(max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make the pools cut their connections at the deadline."""
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+
+    def build_connection_pool_key_attributes(
+        self, request: requests.PreparedRequest, verify: Any, cert: Any = None
+    ) -> Any:
+        """Where to connect: the address, and for TLS the name its certificate must carry."""
+        host, pool = super().build_connection_pool_key_attributes(request, verify, cert)
+        name = host["host"]
+        host["host"] = _checked_address(str(request.url), self._allow_private)
+        return host, {**pool, "assert_hostname": name, "server_hostname": name}
+
+    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
+        """One exchange, with the whole body read. Raises `Unreachable`."""
+        parts = urlsplit(str(request.url))
+        request.headers["Host"] = parts.netloc.rpartition("@")[2]
+        request.headers["Accept-Encoding"] = "identity"
+        request.headers["Connection"] = "close"
+        try:
+            response = super().send(request, stream=True, timeout=TIMEOUT, verify=True)
+            with response:
+                body = _body(response)
+        except (requests.RequestException, HTTPError, OSError):
+            raise Unreachable("it did not answer") from None
+        response.raw = BytesIO(body)
+        return response
+
+
+def _body(response: requests.Response) -> bytes:
+    if 300 <= response.status_code < 400:
+        raise Unreachable("it answered with a redirect")
+    body = b""
+    for chunk in response.raw.stream(16_384, decode_content=True):
+        body += chunk
+        if len(body) > LARGEST_BODY:
+            raise Unreachable("its answer is too large")
+    return body
+
+
+def _checked_address(url: str, allow_private: bool) -> str:
+    host = _check_scheme(url, allow_private)
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise Unreachable("its host name is unknown") from None
+    addresses = [str(entry[4][0]) for entry in found]
+    if not allow_private and not all(ipaddress.ip_address(a).is_global for a in addresses):
+        raise Unreachable("it leads to a private address")
+    return addresses[0]
+
+
+def _check_scheme(url: str, allow_private: bool) -> str:
+    """The host, when the scheme may be used."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise Unreachable("it is not a usable address") from None
+    allowed = ("https", "http") if allow_private else ("https",)
+    if not parts.hostname or parts.scheme not in allowed:
+        raise Unreachable("it is not an https address")
+    return parts.hostname
+
+
+class _Cut:
+    """Shuts a connection at the deadline, TLS or not, whoever waits on it: the time limits of
+    sockets count from byte to byte."""
+
+    _twin: socket.socket | None = None
+    _timer: threading.Timer | None = None
+
+    def watch(self, connection: socket.socket) -> None:
+        """Begin to count for this connection."""
+        self._twin = connection.dup()
+        self._timer = threading.Timer(DEADLINE, self._shut)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def end(self) -> None:
+        """Stop counting."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._twin is not None:
+            self._twin.close()
+
+    def _shut(self) -> None:
+        if self._twin is not None:
+            with suppress(OSError):
+                self._twin.shutdown(socket.SHUT_RDWR)
+
+
+class _Connection(HTTPConnection):
+    def _new_conn(self) -> socket.socket:
+        self._cut = _Cut()
+        connection = super()._new_conn()
+        self._cut.watch(connection)
+        return connection
+
+    def close(self) -> None:
+        if cut := getattr(self, "_cut", None):
+            cut.end()
+        super().close()
+
+
+class _SecureConnection(HTTPSConnection):
+    def _new_conn(self) -> socket.socket:
+        self._cut = _Cut()
+        connection = super()._new_conn()
+        self._cut.watch(connection)
+        return connection
+
+    def close(self) -> None:
+        if cut := getattr(self, "_cut", None):
+            cut.end()
+        super().close()
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
