@@ -26,6 +26,7 @@ _STEP_OF: dict[str, Step] = {
     "consent_required": "consent",
     "invalid_redirect_uri": "redirect",
 }
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _UNSAFE = re.compile(r"[^\x20-\x7e]+")
 _SCOPE_WORD = re.compile(r"[A-Za-z/*._]{1,60}(\?category=[A-Za-z0-9:/|,.%_-]{1,120})?")
 
@@ -45,7 +46,9 @@ def refusal(
 
 
 def without_query(uri: str) -> str:
-    """An address as it may be shown: no query, no fragment, no user."""
+    """An address as it may be shown: no query, no fragment, no user. Other text is not shown."""
+    if not _ADDRESS.match(uri):
+        return "(not an address)" if uri else ""
     bare = re.split(r"[?#]", uri, maxsplit=1)[0]
     scheme, slashes, rest = bare.partition("//")
     host, slash, path = rest.partition("/")

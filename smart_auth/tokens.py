@@ -112,7 +112,11 @@ def sign_id_token(
     fhir_user: bool,
     lifetime: int,
 ) -> str:
-    """An id_token for the client of the grant; `fhirUser` is an absolute URL when granted."""
+    """An id_token for the client of the grant; `fhirUser` is an absolute URL when granted.
+
+    `auth_time` and `amr` (RFC 8176) are those of the login behind the grant, at a refresh too. The
+    one audience needs no `azp`, and without a logout channel there is no `sid`.
+    """
     kid, key = keys.signer(tenant.slug, "RS256")
     now = clock.now()
     claims: dict[str, Any] = {
@@ -124,6 +128,8 @@ def sign_id_token(
         "auth_time": grant.auth_time,
         "at_hash": half_hash(access_token),
     }
+    if grant.methods:
+        claims["amr"] = grant.methods.split()
     if nonce is not None:
         claims["nonce"] = nonce
     if fhir_user and user.fhir_user is not None:

@@ -1,4 +1,4 @@
-"""Who is calling the token endpoint (RFC 6749 section 2.3, RFC 7523)."""
+"""Who is calling an OAuth endpoint (RFC 6749 section 2.3, RFC 7523)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
 
-from authlib.oauth2.rfc6749 import InvalidClientError, InvalidRequestError
-from authlib.oauth2.rfc6749.errors import UnauthorizedClientError
-
 from smart_auth import clock, keyring
 from smart_auth.oauth.assertion import ASSERTION_TYPE, SmartClientAssertion
+from smart_auth.oauth.errors import OAuthRefusal, invalid_client
 from smart_auth.oauth.request import TokenRequest
 from smart_auth.records import Client
 
@@ -23,29 +21,38 @@ if TYPE_CHECKING:
 def authenticate(server: OAuthServer, request: TokenRequest, methods: Collection[str]) -> Client:
     """The client behind this request, by the one method it is registered for.
 
-    Raises InvalidClientError when it is unknown, not usable now or cannot prove itself,
-    InvalidRequestError when it tries two ways at once, UnauthorizedClientError when its way is not
-    among `methods`.
+    Raises `OAuthRefusal`: invalid_client when it is unknown, not usable now or cannot prove itself,
+    invalid_request when it tries two ways at once, unauthorized_client when its way is not among
+    `methods`.
     """
     method = _method_tried(request)
     client = _identify(server, request, method)
     request.client = client
     if client is None:
-        raise InvalidClientError(
+        raise invalid_client(
             "No client of this id is registered here: check client_id and the server address"
         )
     if not client.usable(clock.now()):
-        raise InvalidClientError("The client is inactive or outside its validity window")
+        raise invalid_client("The client is inactive or outside its validity window")
     if not client.check_endpoint_auth_method(method, "token"):
-        raise InvalidClientError(
-            f"This client is registered for the authentication method {client.auth_method}"
-        )
+        raise _wrong_method(client, method)
     if method not in methods:
-        raise UnauthorizedClientError(
-            "This request needs one of these client authentication methods: " + ", ".join(methods)
+        raise OAuthRefusal(
+            "unauthorized_client",
+            "This request needs one of these client authentication methods: " + ", ".join(methods),
+            expected=" ".join(methods),
+            received=method,
         )
     request.auth_method = method
     return client
+
+
+def _wrong_method(client: Client, tried: str) -> OAuthRefusal:
+    return invalid_client(
+        f"This client is registered for the authentication method {client.auth_method}",
+        expected=client.auth_method,
+        received=tried,
+    )
 
 
 def _method_tried(request: TokenRequest) -> str:
@@ -58,7 +65,12 @@ def _method_tried(request: TokenRequest) -> str:
     if "client_assertion" in form or "client_assertion_type" in form:
         tried.append("private_key_jwt")
     if len(tried) > 1:
-        raise InvalidRequestError("Use one way of client authentication, not several")
+        raise OAuthRefusal(
+            "invalid_request",
+            "Use one way of client authentication, not several",
+            "client",
+            received=" ".join(tried),
+        )
     return tried[0] if tried else "none"
 
 
@@ -75,14 +87,14 @@ def _identify(server: OAuthServer, request: TokenRequest, method: str) -> Client
 def _by_basic(server: OAuthServer, request: TokenRequest) -> Client | None:
     scheme, _, credentials = request.headers["Authorization"].partition(" ")
     if scheme.lower() != "basic":
-        raise InvalidClientError("Only the Basic scheme is taken in the Authorization header here")
+        raise invalid_client("Only the Basic scheme is taken in the Authorization header here")
     try:
         pair = base64.b64decode(credentials.strip(), validate=True).decode("utf-8").rstrip("\r\n")
     except (binascii.Error, UnicodeDecodeError):
-        raise InvalidClientError("The Basic credentials are not base64 of UTF-8 text") from None
+        raise invalid_client("The Basic credentials are not base64 of UTF-8 text") from None
     client_id, colon, secret = pair.partition(":")
     if not colon:
-        raise InvalidClientError("The Basic credentials must be client_id:client_secret in base64")
+        raise invalid_client("The Basic credentials must be client_id:client_secret in base64")
     # The parts are form-encoded by RFC 6749; many clients send them plain, so both are tried.
     spellings = [(unquote_plus(client_id), unquote_plus(secret)), (client_id, secret)]
     for spelt_id, spelt_secret in spellings:
@@ -90,39 +102,42 @@ def _by_basic(server: OAuthServer, request: TokenRequest) -> Client | None:
         if client is not None and client.check_client_secret(spelt_secret):
             _same_client_id(request, client)
             return client
-    _refuse_secret(server, spellings[0][0])
+    _refuse_secret(server, spellings[0][0], "client_secret_basic")
     return None
 
 
 def _by_post(server: OAuthServer, request: TokenRequest) -> Client | None:
     if "client_id" not in request.form:
-        raise InvalidClientError("client_secret came without client_id")
+        raise invalid_client("client_secret came without client_id")
     client = server.query_client(request.form["client_id"])
     if client is not None and client.check_client_secret(request.form["client_secret"]):
         return client
-    _refuse_secret(server, request.form["client_id"])
+    _refuse_secret(server, request.form["client_id"], "client_secret_post")
     return None
 
 
-def _refuse_secret(server: OAuthServer, client_id: str) -> None:
+def _refuse_secret(server: OAuthServer, client_id: str, tried: str) -> None:
     """Say what is wrong with a secret; returns only when there is no such client."""
     client = server.query_client(client_id)
     if client is not None:
-        method = client.auth_method
-        if not method.startswith("client_secret"):
-            raise InvalidClientError(
-                f"This client is registered for the authentication method {method}"
-            )
-        raise InvalidClientError("The client secret is wrong")
+        if not client.auth_method.startswith("client_secret"):
+            raise _wrong_method(client, tried)
+        raise invalid_client("The client secret is wrong", expected="the registered secret")
 
 
 def _by_assertion(server: OAuthServer, request: TokenRequest) -> Client | None:
     form = request.form
     if form.get("client_assertion_type") != ASSERTION_TYPE:
-        raise InvalidClientError(f"client_assertion_type must be {ASSERTION_TYPE}")
+        raise invalid_client(
+            f"client_assertion_type must be {ASSERTION_TYPE}",
+            "assertion",
+            expected=ASSERTION_TYPE,
+            received=form.get("client_assertion_type", ""),
+        )
     if "client_assertion" not in form:
-        raise InvalidClientError("client_assertion is missing")
-    assertion = SmartClientAssertion(server.core, server.tenant)
+        raise invalid_client("client_assertion is missing", "assertion")
+    called = None if server.endpoint == "token" else server.endpoint
+    assertion = SmartClientAssertion(server.core, server.tenant, called)
     client: Client = assertion(server.query_client, request)
     _same_client_id(request, client)
     return client
@@ -139,11 +154,13 @@ def _by_id(server: OAuthServer, request: TokenRequest) -> Client | None:
         )
         if found is not None:
             return server.query_client(found.grant.client_id)
-    raise InvalidClientError(
+    raise invalid_client(
         "No client authentication: send client_id, and a secret or an assertion if you have one"
     )
 
 
 def _same_client_id(request: TokenRequest, client: Client) -> None:
     if request.form.get("client_id", client.client_id) != client.client_id:
-        raise InvalidRequestError("client_id differs from the client that authenticated")
+        raise OAuthRefusal(
+            "invalid_request", "client_id differs from the client that authenticated", "client"
+        )

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from authlib.oauth2.rfc6749 import InvalidGrantError, InvalidScopeError
 from authlib.oauth2.rfc6749.grants import (
     AuthorizationCodeGrant,
     ClientCredentialsGrant,
     RefreshTokenGrant,
 )
 from authlib.oauth2.rfc6749.hooks import hooked
-from authlib.oauth2.rfc7636 import CodeChallenge
 
 from smart_auth import clock, keyring
+from smart_auth.oauth.errors import OAuthRefusal, invalid_grant
 from smart_auth.oauth.issue import backend_answer, launch_answer, refresh_lifetime_end
 from smart_auth.oauth.request import TokenRequest
 from smart_auth.records import AuthorizationCode, Client, Grant, LaunchContext, RefreshToken, User
+from smart_auth.refusals import scope_words, without_query
 from smart_auth.scopes import ScopeSet
 from smart_auth.store import family_member
 
@@ -26,13 +26,6 @@ if TYPE_CHECKING:
 Answer = tuple[int, dict[str, Any], Any]
 
 LAUNCH_METHODS = ("none", "client_secret_basic", "client_secret_post", "private_key_jwt")
-
-
-class S256Challenge(CodeChallenge):
-    """PKCE with S256 only (RFC 7636; SMART App Launch forbids `plain`)."""
-
-    DEFAULT_CODE_CHALLENGE_METHOD = "S256"
-    SUPPORTED_CODE_CHALLENGE_METHOD = ["S256"]  # noqa: RUF012 - Authlib declares a list
 
 
 class LaunchCodeGrant(AuthorizationCodeGrant):
@@ -50,13 +43,23 @@ class LaunchCodeGrant(AuthorizationCodeGrant):
             self.server.tenant.slug, keyring.hash_token(code)
         )
         if found is None:
-            raise InvalidGrantError("The code is not one of this server: start a new launch")
+            raise invalid_grant("The code is not one of this server: start a new launch")
         if found.used_at is not None:
             self._replayed(found)
         if found.client_id != client.client_id:
-            raise InvalidGrantError("The code was issued to another client")
+            raise invalid_grant("The code was issued to another client")
         if found.expires_at <= clock.now():
-            raise InvalidGrantError("The code has expired: start a new launch")
+            raise invalid_grant("The code has expired: start a new launch")
+        received = self.request.form.get("redirect_uri", "")
+        if received != found.redirect_uri:
+            raise OAuthRefusal(
+                "invalid_grant",
+                "redirect_uri must be the one of the authorization request",
+                "redirect",
+                expected=without_query(found.redirect_uri),
+                received=without_query(received),
+            )
+        _approved(client, found.user_id)
         return found
 
     @hooked
@@ -102,7 +105,7 @@ class LaunchCodeGrant(AuthorizationCodeGrant):
             user_id=code.user_id,
             reason="an authorization code was used twice",
         )
-        raise InvalidGrantError("The code was used before: what it bought has been revoked")
+        raise invalid_grant("The code was used before: what it bought has been revoked")
 
 
 class LaunchRefreshGrant(RefreshTokenGrant):
@@ -120,13 +123,14 @@ class LaunchRefreshGrant(RefreshTokenGrant):
             self.server.tenant.slug, keyring.hash_token(refresh_token)
         )
         if found is None:
-            raise InvalidGrantError("The refresh token is not one of this server")
+            raise invalid_grant("The refresh token is not one of this server", "refresh")
         if found.grant.client_id != self.request.client.client_id:
-            raise InvalidGrantError("The refresh token was issued to another client")
+            raise invalid_grant("The refresh token was issued to another client", "refresh")
         if found.grant.revoked_at is not None:
-            raise InvalidGrantError("The grant was revoked: the user has to launch the app again")
+            raise _ended("The grant was revoked: the user has to launch the app again")
         if found.expires_at <= clock.now():
-            raise InvalidGrantError("The refresh token has expired: launch the app again")
+            raise _ended("The refresh token has expired: launch the app again")
+        _approved(self.request.client, found.grant.user_id)
         return found
 
     def _validate_token_scope(self, token: RefreshToken) -> None:
@@ -140,9 +144,9 @@ class LaunchRefreshGrant(RefreshTokenGrant):
         user = _active_user(self.server, str(old.grant.user_id))
         patient = old.grant.context.patient
         if patient is not None and not user.may_see(patient):
-            raise InvalidGrantError("The patient of this grant is no longer one of the user's")
+            raise _lost("The patient of this grant is no longer one of the user's")
         if patient is not None and not self.request.client.may_see(patient):
-            raise InvalidGrantError("The patient of this grant is no longer one of the app's")
+            raise _lost("The patient of this grant is no longer one of the app's")
         scope = self._narrowed(old)
         now = clock.now()
         ends = refresh_lifetime_end(
@@ -163,7 +167,7 @@ class LaunchRefreshGrant(RefreshTokenGrant):
             reason="a rotated refresh token was reused: its family is revoked" if reused else None,
         )
         if reused:
-            raise InvalidGrantError(
+            raise _ended(
                 "The refresh token was used before: the grant is revoked, launch the app again"
             )
         answer = launch_answer(
@@ -180,9 +184,19 @@ class LaunchRefreshGrant(RefreshTokenGrant):
             return granted
         asked = core.scopes(asked_text)
         if len(asked.items) != len(set(asked_text.split())) or not granted.covers(asked):
-            raise InvalidScopeError("scope must lie within the scope that was granted")
+            raise OAuthRefusal(
+                "invalid_scope",
+                "scope must lie within the scope that was granted",
+                expected=token.grant.scope,
+                received=scope_words(asked_text),
+            )
         if not asked.meaningful:
-            raise InvalidScopeError("scope would leave nothing: ask for some of what was granted")
+            raise OAuthRefusal(
+                "invalid_scope",
+                "scope would leave nothing: ask for some of what was granted",
+                expected=token.grant.scope,
+                received=scope_words(asked_text),
+            )
         return asked
 
 
@@ -195,6 +209,7 @@ class BackendGrant(ClientCredentialsGrant):
 
     def validate_requested_scope(self) -> None:
         """At least one system scope must be both asked for and allowed."""
+        _approved(self.request.client, None)
         self._granted()
 
     @hooked
@@ -226,8 +241,12 @@ class BackendGrant(ClientCredentialsGrant):
         allowed = core.allowed_to(self.request.client)
         granted = asked.intersect(allowed).at_level("system")
         if not granted.resources:
-            raise InvalidScopeError(
-                "No scope is left: ask for system scopes (as system/*.rs) that this client may have"
+            raise OAuthRefusal(
+                "invalid_scope",
+                "No scope is left: ask for system scopes (as system/*.rs) that this client may"
+                " have",
+                expected=str(allowed.at_level("system")),
+                received=scope_words(self.request.form.get("scope", "")),
             )
         return ScopeSet.of(
             item for item in granted if not isinstance(item, str) or item == "refresh"
@@ -244,14 +263,33 @@ def _grant_of(code: AuthorizationCode, now: int, expires_at: int) -> Grant:
         scope=code.scope,
         context=code.context,
         auth_time=code.auth_time,
+        methods=code.methods,
         created_at=now,
         expires_at=expires_at,
         last_used_at=now,
     )
 
 
+def _approved(client: Client, user_id: str | None) -> None:
+    """Refuse an app that waits for approval, to all but its own developer."""
+    if client.approved_at is None and (user_id is None or client.owner != user_id):
+        raise OAuthRefusal(
+            "unauthorized_client",
+            "The app awaits approval by the provider: until then only its developer may use it",
+            "approval",
+        )
+
+
+def _ended(description: str) -> OAuthRefusal:
+    return invalid_grant(description, "refresh")
+
+
+def _lost(description: str) -> OAuthRefusal:
+    return invalid_grant(description, "compartment")
+
+
 def _active_user(server: OAuthServer, user_id: str) -> User:
     user = server.core.store.users.get(server.tenant.slug, user_id)
     if user is None or not user.active:
-        raise InvalidGrantError("The user of this grant is not active any more")
+        raise invalid_grant("The user of this grant is not active any more")
     return user

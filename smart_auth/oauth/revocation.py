@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from authlib.oauth2.rfc6749 import InvalidRequestError
 from authlib.oauth2.rfc7009 import RevocationEndpoint
 
 from smart_auth import clock, keyring
+from smart_auth.oauth.errors import OAuthRefusal
 from smart_auth.oauth.request import TokenRequest
 from smart_auth.records import Client, Grant
 from smart_auth.tokens import InvalidToken, read_access_token
@@ -31,7 +31,7 @@ class Revocation(RevocationEndpoint):
     def check_params(self, request: TokenRequest, client: Client) -> None:
         """`token` must be there; a hint is only a hint."""
         if "token" not in request.form:
-            raise InvalidRequestError("The parameter token is missing")
+            raise OAuthRefusal("invalid_request", "The parameter token is missing", "token")
 
     def query_token(self, token_string: str, token_type_hint: str | None) -> _Revocable | None:
         """The grant behind an access or a refresh token."""
@@ -68,5 +68,7 @@ class _Revocable:
         self.grant = grant
 
     def check_client(self, client: Client) -> bool:
-        """Whether the grant is this client's."""
-        return self.grant.client_id == client.client_id
+        """Whether the grant is this client's; raises `OAuthRefusal` when it is another's."""
+        if self.grant.client_id != client.client_id:
+            raise OAuthRefusal("invalid_grant", "The token was issued to another client", "token")
+        return True

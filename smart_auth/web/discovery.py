@@ -69,6 +69,7 @@ def openid_configuration(core: Core, tenant: TenantInfo) -> dict[str, Any]:
             "exp",
             "iat",
             "auth_time",
+            "amr",
             "nonce",
             "at_hash",
             "fhirUser",
