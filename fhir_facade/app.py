@@ -9,7 +9,7 @@ from __future__ import annotations
 import atexit
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flask import Flask
@@ -41,7 +41,7 @@ from smart_auth import migrate as auth_migrate
 from smart_auth.admin import create_tenant_keys
 from smart_auth.ports import TenantInfo
 from smart_auth.server import AuthServer
-from smart_auth.settings import AuthSettings
+from smart_auth.settings import DEMO_LIMITS, AuthSettings, Lifetimes, Limits
 from smart_auth.store import AuthStore, open_store
 
 
@@ -109,9 +109,7 @@ def build(settings: Settings, *, check: bool = True) -> Facade:
     tables = {slug: tables_for(tenant.code_overrides) for slug, tenant in settings.tenants.items()}
     database = open_database(settings.database_url)
     auth_store = _auth_store(settings)
-    auth_settings = AuthSettings(
-        public_url=settings.public_url, secret_keys=settings.keys, demo=settings.demo
-    )
+    auth_settings = _auth_settings(settings)
     audit = AuditLog(auth_store.database.engine)
     tenants = {
         slug: TenantInfo(slug, settings.fhir_base(slug), tenant.name, tenant.zone)
@@ -138,6 +136,24 @@ def build(settings: Settings, *, check: bool = True) -> Facade:
     if check:
         facade.check()
     return facade
+
+
+def _auth_settings(settings: Settings) -> AuthSettings:
+    return AuthSettings(
+        public_url=settings.public_url,
+        secret_keys=settings.keys,
+        demo=settings.demo,
+        lifetimes=Lifetimes(
+            launch_access_token=settings.access_token_minutes * 60,
+            refresh_token=settings.refresh_token_days * 86_400,
+            session=settings.session_hours * 3600,
+            online_grant=settings.session_hours * 3600,
+        ),
+        limits=replace(DEMO_LIMITS if settings.demo else Limits(), **settings.given_limits()),
+        approve_apps=settings.app_approval,
+        require_second_factor=settings.require_second_factor,
+        sign_up=settings.developer_sign_up,
+    )
 
 
 def _auth_store(settings: Settings) -> AuthStore:

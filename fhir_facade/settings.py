@@ -27,6 +27,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from fhir_facade.authorization_settings import AuthorizationSettings
 from fhir_facade.errors import SettingsError
 
 PREFIX = "FACADE_"
@@ -99,7 +100,7 @@ class TenantSettings(BaseModel):
         return ZoneInfo(self.timezone)
 
 
-class Settings(BaseSettings):
+class Settings(AuthorizationSettings, BaseSettings):
     """All settings of one deployment."""
 
     model_config = SettingsConfigDict(

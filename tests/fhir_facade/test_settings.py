@@ -3,11 +3,17 @@
 import os
 import subprocess
 import sys
+from dataclasses import fields, replace
+from typing import get_args
 
 import pytest
 
+from fhir_facade.app import build
+from fhir_facade.authorization_settings import AuthorizationSettings, Role
 from fhir_facade.errors import SettingsError
 from fhir_facade.settings import load
+from smart_auth import records
+from smart_auth.settings import DEMO_LIMITS, AuthSettings, Lifetimes, Limits
 
 KEY = "k3y-0f-thirty-two-characters-or-more-1234"
 
@@ -53,6 +59,10 @@ def test_a_complete_environment_loads_and_builds_bases_under_the_prefix():
         ({"FACADE_WEB_WORKERS": "many"}, "FACADE_WEB_WORKERS"),
         ({"FACADE_WEB_WORKERS": "0"}, "FACADE_WEB_WORKERS"),
         ({"FACADE_ENGINE": "celery"}, "FACADE_ENGINE"),
+        ({"FACADE_APP_APPROVAL": "maybe"}, "FACADE_APP_APPROVAL"),
+        ({"FACADE_REQUIRE_SECOND_FACTOR": "admin,boss"}, "FACADE_REQUIRE_SECOND_FACTOR"),
+        ({"FACADE_LOGINS_PER_MINUTE": "0"}, "FACADE_LOGINS_PER_MINUTE"),
+        ({"FACADE_ACCESS_TOKEN_MINUTES": "1440"}, "FACADE_ACCESS_TOKEN_MINUTES"),
         ({"FACADE_LOG_LEVEL": "chatty"}, "FACADE_LOG_LEVEL"),
         ({"FACADE_DATABSE_URL": "sqlite://"}, "FACADE_DATABSE_URL is not a setting"),
         ({"FACADE_TENANTS_FILE": "/does/not/exist.toml"}, "FACADE_TENANTS_FILE cannot be read"),
@@ -135,3 +145,51 @@ def test_the_server_does_not_start_with_a_wrong_setting():
     assert done.returncode != 0
     assert "FACADE_PUBLIC_URL must be an absolute https address." in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def built(**changes: str | None) -> AuthSettings:
+    files = {
+        "FACADE_DATABASE_URL": "sqlite:///mirror.db",
+        "FACADE_AUTH_DATABASE_URL": "sqlite:///auth.db",
+    }
+    facade = build(load(environment(**files, **changes)), check=False)
+    facade.close()
+    return facade.auth_settings
+
+
+def test_what_is_set_of_logins_and_tokens_reaches_the_authorization_server(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = built(
+        FACADE_APP_APPROVAL="automatic",
+        FACADE_DEVELOPER_SIGN_UP="false",
+        FACADE_REQUIRE_SECOND_FACTOR="admin, practitioner",
+        FACADE_ACCESS_TOKEN_MINUTES="10",
+        FACADE_REFRESH_TOKEN_DAYS="7",
+        FACADE_SESSION_HOURS="2",
+        FACADE_LOGINS_PER_MINUTE="3",
+    )
+    assert made.app_approval == "automatic"
+    assert not made.sign_up
+    assert made.require_second_factor == {"admin", "practitioner"}
+    assert made.lifetimes.launch_access_token == 600
+    assert made.lifetimes.refresh_token == 604_800
+    assert made.lifetimes.session == made.lifetimes.online_grant == 7200
+    assert made.effective_limits == replace(Limits(), logins_per_minute=3)
+
+
+def test_what_is_not_set_of_logins_and_tokens_is_the_default_of_the_mode(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plain = built()
+    assert plain.app_approval == "required"
+    assert plain.lifetimes == Lifetimes()
+    assert plain.effective_limits == Limits()
+    demo = built(FACADE_DEMO="true")
+    assert demo.app_approval == "automatic"
+    assert demo.effective_limits == DEMO_LIMITS
+
+
+def test_each_limit_and_role_of_the_authorization_server_can_be_set():
+    limits = {f.name for f in fields(Limits)} - {"failures_before_delay", "longest_delay"}
+    named = {name for name in AuthorizationSettings.model_fields if name.endswith("_per_minute")}
+    assert named == limits
+    assert get_args(Role) == get_args(records.Role)
