@@ -10,6 +10,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from smart_auth import clock
 from smart_auth.records import Client
 from smart_auth.store import tables as t
 from smart_auth.store.database import Database
@@ -132,12 +133,17 @@ class ClientStore:
         return "done"
 
     def delete(self, tenant: str, client_id: str) -> bool:
-        """Remove the client; its tokens stop at once."""
+        """Remove the client; its tokens stop at once, and its grants end, so that a later client of
+        the same id does not inherit them."""
+        c, g = t.client.c, t.access_grant.c
         with self._database.write() as connection:
+            connection.execute(
+                update(t.access_grant)
+                .where(g.tenant == tenant, g.client_id == client_id, g.revoked_at.is_(None))
+                .values(revoked_at=clock.now(), revoked_why="app deleted")
+            )
             gone = connection.execute(
-                delete(t.client).where(
-                    t.client.c.tenant == tenant, t.client.c.client_id == client_id
-                )
+                delete(t.client).where(c.tenant == tenant, c.client_id == client_id)
             )
             return gone.rowcount > 0
 
