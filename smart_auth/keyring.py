@@ -13,7 +13,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-Purpose = Literal["signing-key-wrap", "csrf", "browser", "half-login"]
+Purpose = Literal["signing-key-wrap", "csrf", "browser", "half-login", "sample-pkce"]
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
