@@ -1,4 +1,5 @@
-"""Dropping what is older than each tenant keeps, now and then, by one process of all."""
+"""What has to happen though nobody asks for it: memberships that begin or end with the time, and
+dropping what is older than each tenant keeps."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import secrets
 import threading
 from typing import TYPE_CHECKING
 
-from fhir_facade import telemetry
+from fhir_facade import clock, telemetry
 from fhir_facade.bulk.store import JobStore
 from fhir_facade.mirror.leases import LeaseStore
 from fhir_facade.mirror.retention import drop_old
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from fhir_facade.app import Facade
 
 EVERY_SECONDS = 900.0
-"""The lease is held this long, so all processes together do it once in that time."""
+"""The lease on dropping is held this long, so all processes together do it once in that time."""
+GROUPS_SECONDS = 15.0
+"""How often each process looks whether a member's period began or ended."""
 DAY_US = 86_400_000_000
 
 
@@ -31,23 +34,38 @@ def drop_all_old(facade: Facade) -> dict[str, int]:
     }
 
 
+def refresh_groups(facade: Facade) -> int:
+    """Bring groups up to date whose members' periods began or ended; how many tenants had some."""
+    tenants = facade.settings.tenants
+    return sum(facade.groups.refresh_due(slug) is not None for slug in tenants)
+
+
 def keep_house(facade: Facade, stop: threading.Event) -> threading.Thread:
-    """Do so in a thread of this process until `stop`, whenever nobody else has the lease."""
+    """Do both in a thread of this process until `stop`; dropping whenever nobody else has the
+    lease."""
     leases = LeaseStore(facade.database)
     owner = secrets.token_hex(8)
     log = telemetry.log("housekeeping")
 
+    def drop() -> None:
+        if leases.acquire("housekeeping", owner, EVERY_SECONDS):
+            dropped = drop_all_old(facade)
+            if any(dropped.values()):
+                log.info("housekeeping.dropped", versions=sum(dropped.values()))
+
     def run() -> None:
+        drop_at = clock.monotonic()
         while not stop.is_set():
             try:
-                if leases.acquire("housekeeping", owner, EVERY_SECONDS):
-                    dropped = drop_all_old(facade)
-                    if any(dropped.values()):
-                        log.info("housekeeping.dropped", versions=sum(dropped.values()))
+                if refresh_groups(facade):
+                    log.info("housekeeping.groups_refreshed")
+                if clock.monotonic() >= drop_at:
+                    drop_at = clock.monotonic() + EVERY_SECONDS
+                    drop()
             except Exception as error:
                 # The database may be away for a while; the thread must outlive that.
                 log.error("housekeeping.failed", error=type(error).__name__)
-            stop.wait(EVERY_SECONDS)
+            stop.wait(GROUPS_SECONDS)
 
     thread = threading.Thread(target=run, name="housekeeping", daemon=True)
     thread.start()

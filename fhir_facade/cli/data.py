@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from fhir_facade.bulk.expiry import withdraw
 from fhir_facade.cli.wiring import facade, known_tenant
 from fhir_facade.errors import NotFound
-from fhir_facade.mirror.groups import GroupDefinition
+from fhir_facade.mirror.groups import GroupDefinition, listed
 from fhir_facade.mirror.purge import purge_patient
 from fhir_facade.mirror.reindex import reindex
 from fhir_facade.resources.registry import REGISTRY
@@ -97,7 +97,9 @@ def add_group(
     )
     with facade() as parts:
         slug = known_tenant(parts, tenant)
-        parts.groups.define(slug, GroupDefinition(group_id, name, rule, site or "", members))
+        parts.groups.define(
+            slug, GroupDefinition(group_id, name, rule, site or "", listed(members))
+        )
         parts.groups.refresh(slug)
     click.echo(group_id)
 

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    ARRAY,
-    ColumnElement,
-    Connection,
-    String,
-    any_,
-    exists,
-    false,
-    func,
-    literal,
-    select,
-    true,
-)
+from sqlalchemy import ColumnElement, Connection, exists, false, func, select, true
 
-from fhir_facade.fhir import json
 from fhir_facade.mirror.tables import (
     OPEN,
     compartment,
+    group_definition,
+    group_listed,
     group_member,
     index_reference,
     resource_version,
@@ -32,13 +20,13 @@ Condition = ColumnElement[bool]
 
 
 class Rule(NamedTuple):
-    """A group's rule; `kind` `none` is that of a group that is not active."""
+    """A group's rule at an instant; `kind` `none` is that of a group that is not active."""
 
     tenant: str
     group_id: str
     kind: str
     value: str
-    members: Collection[str]
+    now_us: int
 
 
 def joining(conn: Connection, rule: Rule, limit: int) -> list[str]:
@@ -52,7 +40,7 @@ def joining(conn: Connection, rule: Rule, limit: int) -> list[str]:
     )
     query = (
         select(v.id)
-        .where(*_present_patient(rule.tenant, v), _qualifies(conn, rule, v.id), ~member)
+        .where(*_present_patient(rule.tenant, v), _qualifies(rule, v.id), ~member)
         .order_by(v.id)
         .limit(limit)
     )
@@ -65,7 +53,7 @@ def leaving(conn: Connection, rule: Rule, limit: int) -> list[str]:
     stays = exists().where(
         *_present_patient(rule.tenant, v),
         v.id == m.patient_id,
-        _qualifies(conn, rule, m.patient_id),
+        _qualifies(rule, m.patient_id),
     )
     query = (
         select(m.patient_id)
@@ -85,11 +73,12 @@ def _present_patient(tenant: str, version: Any) -> tuple[Condition, ...]:
     )
 
 
-def _qualifies(conn: Connection, rule: Rule, patient_id: Any) -> Condition:
+def _qualifies(rule: Rule, patient_id: Any) -> Condition:
     if rule.kind == "tenant":
         return true()
     if rule.kind == "listed":
-        return _listed(patient_id, rule.members, conn.dialect.name)
+        listed: Condition = patient_id.in_(_listed_now(rule))
+        return listed
     if rule.kind != "site":
         return false()
     c, r = compartment.c, index_reference.c
@@ -105,12 +94,30 @@ def _qualifies(conn: Connection, rule: Rule, patient_id: Any) -> Condition:
     )
 
 
-def _listed(patient_id: Any, members: Collection[str], dialect: str) -> Condition:
-    """Whether the patient is one of the members, who may be more than a statement takes values."""
-    listed: Condition
-    if dialect == "postgresql":
-        listed = patient_id == any_(literal(list(members), ARRAY(String)))
-    else:
-        each = func.json_each(json.dumps(list(members)).decode()).table_valued("value")
-        listed = patient_id.in_(select(each.c.value))
-    return listed
+def _listed_now(rule: Rule) -> Any:
+    """Ids of those who were put into the group and whose period includes now."""
+    p = group_listed.c
+    return select(p.patient_id).where(
+        p.tenant == rule.tenant,
+        p.group_id == rule.group_id,
+        p.inactive.is_(False),
+        p.period_start_us.is_(None) | (p.period_start_us <= rule.now_us),
+        p.period_end_us.is_(None) | (p.period_end_us > rule.now_us),
+    )
+
+
+def due(conn: Connection, tenant: str, now_us: int) -> list[str]:
+    """Groups that changed, or in which a period began or ended, since their members were found."""
+    g, p = group_definition.c, group_listed.c
+    query = select(g.group_id, g.refreshed_us).where(g.tenant == tenant)
+    refreshed: dict[str, int] = {group_id: at for group_id, at in conn.execute(query)}
+    found = {group_id for group_id, at in refreshed.items() if at == 0}
+    oldest = min(refreshed.values(), default=now_us)
+    for boundary in (p.period_start_us, p.period_end_us):
+        last = (
+            select(p.group_id, func.max(boundary))
+            .where(p.tenant == tenant, boundary > oldest, boundary <= now_us)
+            .group_by(p.group_id)
+        )
+        found |= {group for group, at in conn.execute(last) if at > refreshed.get(group, at)}
+    return sorted(found)

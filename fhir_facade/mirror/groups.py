@@ -5,26 +5,32 @@ Membership is what a backend client reaches; the Group resource says who the mem
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, exists, func, select, update
 
 from fhir_facade import clock
-from fhir_facade.errors import InvalidRequest
 from fhir_facade.fhir import json
-from fhir_facade.fhir.ids import is_id
+from fhir_facade.mirror import group_records
 from fhir_facade.mirror.database import Database
-from fhir_facade.mirror.group_rules import Rule, joining, leaving
+from fhir_facade.mirror.group_records import GroupDefinition
+from fhir_facade.mirror.group_rules import Rule, due, joining, leaving
 from fhir_facade.mirror.publication import Candidate, Publication
-from fhir_facade.mirror.tables import OPEN, group_definition, group_member
-from fhir_facade.mirror.upsert import upsert
+from fhir_facade.mirror.tables import (
+    OPEN,
+    group_definition,
+    group_listed,
+    group_member,
+    resource_version,
+)
 from fhir_facade.mirror.version_writer import insert_rows
 from fhir_facade.resources.group import DEFINITION as GROUP
-from fhir_facade.resources.group import GroupFacts, group_resource
+from fhir_facade.resources.group import GroupFacts, GroupMember, group_resource, listed
 from fhir_facade.resources.subject import Subject
+
+__all__ = ["LISTED_MEMBERS", "GroupDefinition", "GroupMember", "GroupStore", "listed"]
 
 LISTED_MEMBERS = 10_000
 """A Group resource names its members up to this number; beyond it only says how many they are."""
@@ -32,19 +38,6 @@ SOURCE = "groups"
 """The source under which Group resources are published."""
 _CHUNK = 2_000
 _UTC = ZoneInfo("UTC")
-
-
-@dataclass(frozen=True)
-class GroupDefinition:
-    """`rule`: `listed` (the patients in `members`, as far as they exist), `tenant` (every patient)
-    or `site` (patients with an Appointment at the Location whose id is `rule_value`)."""
-
-    group_id: str
-    name: str
-    rule: Literal["listed", "tenant", "site"]
-    rule_value: str = ""
-    members: tuple[str, ...] = ()
-    active: bool = True
 
 
 class GroupStore:
@@ -58,24 +51,97 @@ class GroupStore:
         self._database = database
         self._now_us = now_us
 
-    def define(self, tenant: str, definition: GroupDefinition) -> None:
+    def define(self, tenant: str, definition: GroupDefinition, *, as_of: int | None = None) -> None:
         """Add or change a group; its members follow at the next `refresh`.
 
-        Raises InvalidRequest when the id is no FHIR id or the rule does not fit its value.
+        `as_of`: the version that was looked at (0: the group must be new). Raises InvalidRequest
+        when the id is no FHIR id or the rule does not fit its value, Conflict or NotFound when the
+        group is not at that version; nothing is changed then.
         """
-        _check(definition)
-        row = {
-            "tenant": tenant,
-            "group_id": definition.group_id,
-            "name": definition.name,
-            "rule": definition.rule,
-            "rule_value": definition.rule_value,
-            "members": "\n".join(dict.fromkeys(definition.members)),
-            "active": definition.active,
-        }
+        group_records.check(definition)
         with self._database.write() as conn:
-            replaced = ("name", "rule", "rule_value", "members", "active")
-            upsert(conn, group_definition, [row], replaced)
+            group_records.write(conn, tenant, definition, as_of)
+
+    def change(self, tenant: str, definition: GroupDefinition, *, as_of: int | None = None) -> None:
+        """Change name, rule and state of a group, not its list. Raises as `define` does."""
+        group_records.check(replace(definition, members=()))
+        with self._database.write() as conn:
+            group_records.touch(
+                conn,
+                tenant,
+                definition.group_id,
+                as_of,
+                name=definition.name,
+                rule=definition.rule,
+                rule_value=definition.rule_value,
+                active=definition.active,
+            )
+
+    def change_members(
+        self,
+        tenant: str,
+        group_id: str,
+        *,
+        put: Sequence[GroupMember] = (),
+        take: Sequence[str] = (),
+        as_of: int | None = None,
+    ) -> None:
+        """Put members on a group's list, or change their periods, and take others from it; the rest
+        stays. Raises as `define` does."""
+        group_records.check_members(put)
+        with self._database.write() as conn:
+            group_records.touch(conn, tenant, group_id, as_of)
+            group_records.take_members(conn, tenant, group_id, take)
+            group_records.put_members(conn, tenant, group_id, put)
+
+    def deactivate(self, tenant: str, group_id: str) -> None:
+        """Keep the group, without members. Raises NotFound."""
+        with self._database.write() as conn:
+            group_records.touch(conn, tenant, group_id, None, active=False)
+        self._refresh_these(tenant, [group_id])
+
+    def remove(self, tenant: str, group_id: str) -> None:
+        """End the membership of all, and delete the group. Raises NotFound.
+
+        After a crash in between the group is there, not active.
+        """
+        self.deactivate(tenant, group_id)
+        with self._database.write() as conn:
+            publication = Publication(conn, tenant, self._now_us())
+            row = publication.known(("Group", group_id))
+            if row is not None and not row.deleted:
+                publication.delete(row)
+            publication.flush()
+            group_records.erase(conn, tenant, group_id)
+
+    def get(self, tenant: str, group_id: str, *, members: bool = True) -> GroupDefinition | None:
+        """One group; `members` False leaves its list out."""
+        with self._database.read() as conn:
+            found = group_records.read(conn, tenant, [group_id], members=members)
+        return found[0] if found else None
+
+    def list(self, tenant: str, *, members: bool = True) -> list[GroupDefinition]:
+        """The tenant's groups, by id; `members` False leaves their lists out."""
+        with self._database.read() as conn:
+            return group_records.read(conn, tenant, members=members)
+
+    def listed(
+        self, tenant: str, group_id: str, *, after: str = "", limit: int
+    ) -> Sequence[GroupMember]:
+        """Whom an operator put on a group's list, by id, active or not; `after` pages on."""
+        with self._database.read() as conn:
+            return group_records.listed_page(conn, tenant, group_id, after, limit)
+
+    def counts(self, tenant: str) -> dict[str, int]:
+        """How many members each group has now; groups without any are left out."""
+        m = group_member.c
+        query = (
+            select(m.group_id, func.count())
+            .where(m.tenant == tenant, m.to_revision == OPEN)
+            .group_by(m.group_id)
+        )
+        with self._database.read() as conn:
+            return {group_id: count for group_id, count in conn.execute(query)}
 
     def members(
         self,
@@ -86,7 +152,7 @@ class GroupStore:
         *,
         after: str = "",
         limit: int = LISTED_MEMBERS,
-    ) -> list[str]:
+    ) -> Sequence[str]:
         """Ids of the patients who are members at a revision, sorted; `after` pages on."""
         m = group_member.c
         query = (
@@ -96,17 +162,27 @@ class GroupStore:
             .order_by(m.patient_id)
             .limit(limit)
         )
-        return list(conn.execute(query).scalars())
+        return conn.execute(query).scalars().all()
 
     def refresh(self, tenant: str) -> int | None:
-        """Bring members and Group resources up to date with rules and patients; the last revision
-        it took, None when nothing changed.
+        """Bring members and Group resources up to date with rules, periods and patients; the last
+        revision it took, None when nothing changed.
 
         Joins and leaves come with the Group resource that names them in one revision; where they
         are many, in several, so that nobody waits long for the lock.
         """
+        return self._refresh_these(tenant, None)
+
+    def refresh_due(self, tenant: str) -> int | None:
+        """`refresh` of the groups that changed, or in which a period began or ended, since their
+        last one. Cheap to ask; several processes may do so at once."""
         with self._database.read() as conn:
-            definitions = _definitions(conn, tenant)
+            groups = due(conn, tenant, self._now_us())
+        return self._refresh_these(tenant, groups) if groups else None
+
+    def _refresh_these(self, tenant: str, group_ids: Iterable[str] | None) -> int | None:
+        with self._database.read() as conn:
+            definitions = group_records.read(conn, tenant, group_ids, members=False)
         last: int | None = None
         for definition in definitions:
             last = self._refresh_group(tenant, definition) or last
@@ -118,35 +194,33 @@ class GroupStore:
             definition.group_id,
             definition.rule if definition.active else "none",
             definition.rule_value,
-            definition.members,
+            self._now_us(),
         )
         last: int | None = None
         while True:
             with self._database.read() as conn:
                 joins = joining(conn, rule, _CHUNK)
                 leaves = leaving(conn, rule, _CHUNK)
+            done = len(joins) < _CHUNK and len(leaves) < _CHUNK
             with self._database.write() as conn:
                 publication = Publication(conn, tenant, self._now_us())
+                if not _is_current(conn, tenant, definition):
+                    # It was changed or removed meanwhile: who did that finds its members.
+                    return last
                 _change_members(conn, publication, rule, joins, leaves)
-                self._publish(conn, publication, tenant, definition)
+                self._publish(conn, publication, definition, rule)
                 last = publication.flush() or last
-            if len(joins) < _CHUNK and len(leaves) < _CHUNK:
-                return last
+                if done:
+                    _note_refresh(conn, rule, definition.version)
+                    return last
 
     def _publish(
-        self,
-        conn: Connection,
-        publication: Publication,
-        tenant: str,
-        definition: GroupDefinition,
+        self, conn: Connection, publication: Publication, definition: GroupDefinition, rule: Rule
     ) -> None:
-        quantity = _count(conn, tenant, definition.group_id)
-        members: list[str] = []
-        if quantity <= LISTED_MEMBERS:
-            members = self.members(conn, tenant, definition.group_id, OPEN - 1)
-        rule = None if definition.rule == "listed" else definition.rule
-        facts = GroupFacts(definition.group_id, definition.name, definition.active, rule, quantity)
-        resource = group_resource(facts, members)
+        quantity = _count(conn, rule.tenant, rule.group_id)
+        name = None if definition.rule == "listed" else definition.rule
+        facts = GroupFacts(definition.group_id, definition.name, definition.active, name, quantity)
+        resource = group_resource(facts, self._named(conn, rule, quantity))
         candidate = Candidate(
             definition=GROUP,
             resource=resource,
@@ -158,33 +232,53 @@ class GroupStore:
         if not candidate.same_as(publication.known(candidate.key)):
             publication.add(candidate)
 
-    def list(self, tenant: str) -> list[GroupDefinition]:
-        """The tenant's groups, by id."""
-        with self._database.read() as conn:
-            return _definitions(conn, tenant)
+    def _named(self, conn: Connection, rule: Rule, quantity: int) -> Sequence[GroupMember]:
+        """Whom the resource names: the members with their periods, and who was listed and left."""
+        if quantity > LISTED_MEMBERS:
+            return ()
+        members = self.members(conn, rule.tenant, rule.group_id, OPEN - 1)
+        if rule.kind != "listed":
+            return listed(members)
+        rows = group_records.listed_of(conn, rule.tenant, rule.group_id, members)
+        left = _left(conn, rule, LISTED_MEMBERS - quantity)
+        return [*(rows.get(patient, GroupMember(patient)) for patient in members), *left]
 
 
-def _check(definition: GroupDefinition) -> None:
-    if not is_id(definition.group_id):
-        raise InvalidRequest("The id of a group must be a FHIR id.", expression=["Group.id"])
-    if definition.rule not in ("listed", "tenant", "site"):
-        raise InvalidRequest("The rule of a group must be listed, tenant or site.")
-    if definition.rule == "site" and not is_id(definition.rule_value):
-        raise InvalidRequest("The rule site needs the id of a Location.")
-    if not all(is_id(member) for member in definition.members):
-        raise InvalidRequest("The members of a group must be ids of patients.")
-
-
-def _definitions(conn: Connection, tenant: str) -> list[GroupDefinition]:
+def _is_current(conn: Connection, tenant: str, definition: GroupDefinition) -> bool:
     g = group_definition.c
-    query = select(g.group_id, g.name, g.rule, g.rule_value, g.members, g.active)
-    query = query.where(g.tenant == tenant).order_by(g.group_id)
-    return [
-        GroupDefinition(
-            group_id, name, rule, value, tuple(members.split("\n")) if members else (), active
-        )
-        for group_id, name, rule, value, members, active in conn.execute(query)
-    ]
+    query = select(g.version).where(g.tenant == tenant, g.group_id == definition.group_id)
+    return conn.execute(query).scalar() == definition.version
+
+
+def _note_refresh(conn: Connection, rule: Rule, version: int) -> None:
+    """Unless the definition changed since: then its members are to be found anew."""
+    g = group_definition.c
+    conn.execute(
+        update(group_definition)
+        .where(g.tenant == rule.tenant, g.group_id == rule.group_id, g.version == version)
+        .values(refreshed_us=rule.now_us)
+    )
+
+
+def _left(conn: Connection, rule: Rule, limit: int) -> list[GroupMember]:
+    """Those on the list who are in the group no more, as far as they are known: their reference
+    must lead somewhere."""
+    p, v = group_listed.c, resource_version.c
+    known = exists().where(
+        v.tenant == p.tenant,
+        v.type == "Patient",
+        v.id == p.patient_id,
+        v.to_revision == OPEN,
+        v.deleted.is_(False),
+    )
+    query = (
+        select(p.patient_id, p.period_start_us, p.period_end_us, p.inactive)
+        .where(p.tenant == rule.tenant, p.group_id == rule.group_id, known)
+        .where(p.inactive.is_(True) | (p.period_end_us <= rule.now_us))
+        .order_by(p.patient_id)
+        .limit(limit)
+    )
+    return [replace(GroupMember(*row), inactive=True) for row in conn.execute(query)]
 
 
 def _change_members(

@@ -18,6 +18,7 @@ from fhir_facade.mirror.tables import (
     compartment,
     dependency,
     dirty_subject,
+    group_listed,
     group_member,
     index_reference,
     quarantine,
@@ -47,8 +48,9 @@ def purge_patient(database: Database, tenant: str, patient_id: str) -> int:
             _forget_records(conn, tenant, owners)
             pks = _versions_of(conn, tenant, patient_id)
             removed += remove_versions(conn, pks) if pks else 0
-            m = group_member.c
-            conn.execute(delete(group_member).where(m.tenant == tenant, m.patient_id == patient_id))
+            for table in (group_member, group_listed):
+                m = table.c
+                conn.execute(delete(table).where(m.tenant == tenant, m.patient_id == patient_id))
         if not pks:
             return removed
 

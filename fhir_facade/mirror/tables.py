@@ -237,12 +237,31 @@ group_definition = Table(
     Column("name", Word, nullable=False),
     Column("rule", Word, nullable=False),
     Column("rule_value", Word, nullable=False, default=""),
-    Column("members", Text, nullable=False, default=""),
     Column("active", Boolean, nullable=False, default=True),
+    Column("version", Integer, nullable=False),
+    Column("refreshed_us", BigInteger, nullable=False),
     PrimaryKeyConstraint("tenant", "group_id"),
 )
-"""`rule`: `listed` (ids in `members`, one a line), `tenant` (all patients) or `site` (`rule_value`
-is a Location id)."""
+"""`rule`: `listed` (those in `group_listed`), `tenant` (all patients) or `site` (`rule_value` is a
+Location id). `version` goes up with every change. `refreshed_us`: the membership is that of this
+instant; 0 when the definition changed since."""
+
+group_listed = Table(
+    "group_listed",
+    metadata,
+    Column("tenant", Word, nullable=False),
+    Column("group_id", Word, nullable=False),
+    Column("patient_id", Word, nullable=False),
+    Column("period_start_us", BigInteger),
+    Column("period_end_us", BigInteger),
+    Column("inactive", Boolean, nullable=False),
+    PrimaryKeyConstraint("tenant", "group_id", "patient_id"),
+    Index("ix_group_listed_start", "tenant", "period_start_us"),
+    Index("ix_group_listed_end", "tenant", "period_end_us"),
+    sqlite_with_rowid=False,
+)
+"""Whom an operator put into a group, from `period_start_us` until before `period_end_us`; null is
+open."""
 
 group_member = Table(
     "group_member",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fhir_facade.fhir import FHIRResource
+from fhir_facade.fhir.dates import format_instant
 from fhir_facade.fhir.systems import GROUP_RULE, GROUP_TYPE, search_parameter
 from fhir_facade.policy import ReachClass
 from fhir_facade.resources.definition import ResourceDefinition, include_names, reference, token
@@ -45,11 +46,40 @@ DEFINITION = ResourceDefinition(
 )
 
 
+_MILLISECOND_US = 1_000
+
+
+@dataclass(frozen=True)
+class GroupMember:
+    """A patient in a group from `start_us` until before `end_us` (None: open), by logical id.
+
+    `inactive`: no longer in the group, whatever the period says.
+    """
+
+    patient_id: str
+    start_us: int | None = None
+    end_us: int | None = None
+    inactive: bool = False
+
+    def begun(self, now_us: int) -> bool:
+        """Whether the period has begun."""
+        return self.start_us is None or self.start_us <= now_us
+
+    def over(self, now_us: int) -> bool:
+        """Whether the patient has left the group."""
+        return self.inactive or (self.end_us is not None and self.end_us <= now_us)
+
+
+def listed(patient_ids: Iterable[str]) -> tuple[GroupMember, ...]:
+    """Members without a period, each once."""
+    return tuple(GroupMember(patient) for patient in dict.fromkeys(patient_ids))
+
+
 @dataclass(frozen=True)
 class GroupFacts:
     """A group as defined by an operator. `rule` is None when its members are listed by hand.
 
-    `quantity` is the number of members, also where `members` is not given in full.
+    `quantity` is the number of active members, also where `members` is not given in full.
     """
 
     id: str
@@ -59,8 +89,8 @@ class GroupFacts:
     quantity: int
 
 
-def group_resource(facts: GroupFacts, members: Sequence[str]) -> FHIRResource:
-    """The Group (R4 group.html) of these patients, by logical id; each must exist.
+def group_resource(facts: GroupFacts, members: Iterable[GroupMember]) -> FHIRResource:
+    """The Group (R4 group.html) of these patients; each must exist.
 
     Groups are `actual` whether listed or found by a rule: the members are those of the revision.
     """
@@ -72,6 +102,23 @@ def group_resource(facts: GroupFacts, members: Sequence[str]) -> FHIRResource:
     resource["actual"] = True
     resource["name"] = facts.name
     resource["quantity"] = facts.quantity
-    if members:
-        resource["member"] = [{"entity": {"reference": f"Patient/{m}"}} for m in sorted(members)]
+    shown = [_member(member) for member in sorted(members, key=lambda one: one.patient_id)]
+    if shown:
+        resource["member"] = shown
     return resource
+
+
+def _member(member: GroupMember) -> FHIRResource:
+    """`Group.member`. A FHIR period includes its end, ours does not: it ends a millisecond before,
+    the precision it is written in."""
+    shown: FHIRResource = {"entity": {"reference": f"Patient/{member.patient_id}"}}
+    period = {}
+    if member.start_us is not None:
+        period["start"] = format_instant(member.start_us)
+    if member.end_us is not None:
+        period["end"] = format_instant(member.end_us - _MILLISECOND_US)
+    if period:
+        shown["period"] = period
+    if member.inactive:
+        shown["inactive"] = True
+    return shown

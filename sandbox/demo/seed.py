@@ -16,7 +16,7 @@ from joserfc.jwk import ECKey, RSAKey
 
 from fhir_facade.app import Facade
 from fhir_facade.mirror.find import FindRequest, find
-from fhir_facade.mirror.groups import GroupDefinition
+from fhir_facade.mirror.groups import GroupDefinition, listed
 from fhir_facade.mirror.versions import Row, current_revision
 from fhir_facade.policy import AllPatients, Grant, Letter, Reach
 from fhir_facade.resources.registry import REGISTRY
@@ -108,8 +108,8 @@ def plant(facade: Facade, tenant: str, seed: dict[str, Any], root: str) -> None:
         groups.define(
             tenant, GroupDefinition(f"site-{row.id}"[:64], "Patients of a site", "site", row.id)
         )
-    listed = (seed["patient_id"], seed["other_patient_id"])
-    groups.define(tenant, GroupDefinition("two-patients", "Two patients", "listed", "", listed))
+    two = listed((seed["patient_id"], seed["other_patient_id"]))
+    groups.define(tenant, GroupDefinition("two-patients", "Two patients", "listed", "", two))
     groups.refresh(tenant)
     _plant_users(facade, tenant, seed)
     for metadata in client_metadata(seed, root):

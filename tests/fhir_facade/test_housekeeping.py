@@ -1,4 +1,5 @@
-"""Housekeeping applies each tenant's own history period, once for all processes."""
+"""Housekeeping applies each tenant's own history period, once for all processes, and the periods of
+groups' members."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from sqlalchemy import func, select
 
 from fhir_facade import housekeeping
 from fhir_facade.mirror.database import Database
+from fhir_facade.mirror.groups import GroupDefinition, GroupMember, GroupStore
 from fhir_facade.mirror.tables import resource_version
 from tests.support.databases import database, database_url
 from tests.support.published import patient, publish
@@ -26,6 +28,7 @@ class Parts:
 
     database: Database
     settings: Any
+    groups: GroupStore
 
 
 @pytest.fixture
@@ -38,7 +41,7 @@ def parts(database: Database) -> Parts:
         "acme": SimpleNamespace(history_days=30),
         "zenith": SimpleNamespace(history_days=3650),
     }
-    return Parts(database, SimpleNamespace(tenants=tenants))
+    return Parts(database, SimpleNamespace(tenants=tenants), GroupStore(database))
 
 
 def versions(database: Database) -> dict[str, int]:
@@ -70,3 +73,28 @@ def test_one_process_of_all_does_it(parts: Parts) -> None:
         thread.join(10)
     assert not any(thread.is_alive() for thread in threads)
     assert versions(parts.database) == {"acme": 1, "zenith": 2}
+
+
+def test_a_membership_ends_while_nobody_asks(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(housekeeping, "GROUPS_SECONDS", 0.1)
+    now = [1_000]
+    parts.groups = GroupStore(parts.database, lambda: now[0])
+    member = GroupMember("p1", end_us=2_000)
+    parts.groups.define("acme", GroupDefinition("g", "Some", "listed", members=(member,)))
+    stop = threading.Event()
+    thread = housekeeping.keep_house(parts, stop)  # type: ignore[arg-type]
+    began = reached(parts, {"g": 1})
+    now[0] = 2_000
+    ended = reached(parts, {})
+    stop.set()
+    thread.join(10)
+    assert (began, ended) == (True, True)
+
+
+def reached(parts: Parts, counts: dict[str, int]) -> bool:
+    """Whether the groups of acme come to have these numbers of members, given time."""
+    for _ in range(400):
+        if parts.groups.counts("acme") == counts:
+            return True
+        threading.Event().wait(0.05)
+    return False

@@ -10,7 +10,7 @@ from typing import Any
 from unittest import mock
 
 from fhir_facade.app import Facade, build
-from fhir_facade.mirror.groups import GroupDefinition
+from fhir_facade.mirror.groups import GroupDefinition, listed
 from fhir_facade.settings import load
 from fhir_facade.sync import runner
 from fhir_facade.sync.errors import SyncBusy
@@ -43,7 +43,7 @@ class Operator:
 
     def list_group(self, group_id: str, members: tuple[str, ...]) -> None:
         """Make or change a group with these members."""
-        definition = GroupDefinition(group_id, f"Group {group_id}", "listed", "", members)
+        definition = GroupDefinition(group_id, f"Group {group_id}", "listed", "", listed(members))
         self._facade.groups.define(self._tenant, definition)
         self._facade.groups.refresh(self._tenant)
 

@@ -33,7 +33,7 @@ from fhir_facade.bulk.status import status
 from fhir_facade.fhir import FHIRResource
 from fhir_facade.fhir.ids import provenance_id
 from fhir_facade.mirror.database import Database, open_database
-from fhir_facade.mirror.groups import GroupDefinition, GroupStore
+from fhir_facade.mirror.groups import GroupDefinition, GroupStore, listed
 from fhir_facade.mirror.publish import Prepared, Publisher, SubjectOutput
 from fhir_facade.policy import Grant, GroupMembers, Letter, Reach
 from fhir_facade.resources.registry import REGISTRY
@@ -146,7 +146,7 @@ def group(db: Database, *patients: int, group_id: str = GROUP, tenant: str = TEN
     """Define a group of these patients, or change it to them."""
     members = tuple(f"qubs-P{number:05d}" for number in patients)
     store = GroupStore(db)
-    store.define(tenant, GroupDefinition(group_id, "Some", "listed", members=members))
+    store.define(tenant, GroupDefinition(group_id, "Some", "listed", members=listed(members)))
     store.refresh(tenant)
 
 

@@ -11,7 +11,7 @@ from fhir_facade.fhir import json
 from fhir_facade.mirror import find, versions
 from fhir_facade.mirror.database import Database
 from fhir_facade.mirror.find import ExportSlice
-from fhir_facade.mirror.groups import GroupDefinition, GroupStore
+from fhir_facade.mirror.groups import GroupDefinition, GroupStore, listed
 from fhir_facade.mirror.publish import Publisher
 from fhir_facade.policy import Grant, GroupMembers, Reach
 from fhir_facade.resources.registry import REGISTRY
@@ -70,7 +70,9 @@ def clinic(database: Database) -> Database:
     groups = GroupStore(database)
     groups.define("acme", GroupDefinition("all", "Everybody", "tenant"))
     groups.define("acme", GroupDefinition("site", "At site 2", "site", "l2"))
-    groups.define("acme", GroupDefinition("some", "By hand", "listed", members=("p3", "p9")))
+    groups.define(
+        "acme", GroupDefinition("some", "By hand", "listed", members=listed(("p3", "p9")))
+    )
     groups.refresh("acme")
     return database
 
@@ -125,7 +127,7 @@ def test_many_members_come_in_several_revisions(
     [
         GroupDefinition("no id", "x", "tenant"),
         GroupDefinition("g", "x", "site"),
-        GroupDefinition("g", "x", "listed", members=("not/an/id",)),
+        GroupDefinition("g", "x", "listed", members=listed(("not/an/id",))),
         GroupDefinition("g", "x", "everyone"),  # type: ignore[arg-type]
     ],
 )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fhir_facade.mirror import find, plan, versions
 from fhir_facade.mirror.database import Database
 from fhir_facade.mirror.find import FindRequest
-from fhir_facade.mirror.groups import GroupDefinition, GroupStore
+from fhir_facade.mirror.groups import GroupDefinition, GroupStore, listed
 from fhir_facade.mirror.memberships import memberships
 from fhir_facade.mirror.versions import Row
 from fhir_facade.policy import (
@@ -49,8 +49,10 @@ def fill(database: Database) -> None:
         with_provenance=True,
     )
     groups = GroupStore(database)
-    groups.define("acme", GroupDefinition("g1", "One", "listed", members=("p1", "p9")))
-    groups.define("acme", GroupDefinition("g2", "Two and three", "listed", members=("p2", "p3")))
+    groups.define("acme", GroupDefinition("g1", "One", "listed", members=listed(("p1", "p9"))))
+    groups.define(
+        "acme", GroupDefinition("g2", "Two and three", "listed", members=listed(("p2", "p3")))
+    )
     groups.refresh("acme")
 
 

@@ -1,7 +1,7 @@
 """Provenance and Group: what they name, and that no clock is asked."""
 
 from fhir_facade.fhir.validation import deep_check
-from fhir_facade.resources.group import GroupFacts, group_resource
+from fhir_facade.resources.group import GroupFacts, group_resource, listed
 from fhir_facade.resources.provenance import Origin, provenance_for
 from fhir_facade.resources.qubs import MAPPING_VERSION
 from tests.support.qubs_records import BASE, CONTEXT, map_appointment, operational
@@ -46,7 +46,7 @@ def test_what_comes_from_no_record_has_no_provenance():
 
 def test_a_group_lists_its_members_in_order():
     facts = GroupFacts("all", "All patients", active=True, rule="all-patients", quantity=2)
-    group = group_resource(facts, ["qubs-2", "qubs-1"])
+    group = group_resource(facts, listed(["qubs-2", "qubs-1"]))
     assert deep_check(group) == []
     assert [m["entity"]["reference"] for m in group["member"]] == [
         "Patient/qubs-1",

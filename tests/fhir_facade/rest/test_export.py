@@ -8,7 +8,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from fhir_facade.fhir.validation import deep_check
-from fhir_facade.mirror.groups import GroupDefinition, GroupStore
+from fhir_facade.mirror.groups import GroupDefinition, GroupStore, listed
 from tests.support.exports import run_all
 from tests.support.rest_app import RestApp, base_of
 from tests.support.tokens import backend_token, user_token
@@ -21,7 +21,7 @@ ASYNC = {"Accept": "application/fhir+json", "Prefer": "respond-async"}
 def hospital(rest: RestApp) -> RestApp:
     """The hospital with a group of two patients."""
     store = GroupStore(rest.database)
-    store.define("acme", GroupDefinition("g1", "Some", "listed", members=("p1", "p2")))
+    store.define("acme", GroupDefinition("g1", "Some", "listed", members=listed(("p1", "p2"))))
     store.refresh("acme")
     return rest
 
