@@ -69,6 +69,7 @@ class _Parser(HTMLParser):
         self.forms: list[Form] = []
         self._form: Form | None = None
         self._select: Field | None = None
+        self._area: Field | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         have = {name: value or "" for name, value in attrs}
@@ -83,6 +84,7 @@ class _Parser(HTMLParser):
             self._form.fields.append(
                 Field(have.get("name", ""), have.get("value", default), kind, "checked" in have)
             )
+            self._area = self._form.fields[-1] if tag == "textarea" else None
         elif tag == "select":
             self._select = Field(have.get("name", ""), "", "select")
             self._form.fields.append(self._select)
@@ -92,9 +94,17 @@ class _Parser(HTMLParser):
                 self._select.value = value
             self._select.options.append(value)
 
+    def handle_data(self, data: str) -> None:
+        if self._area is not None:
+            self._area.value += data
+
     def handle_endtag(self, tag: str) -> None:
         if tag == "form":
             self._form = None
+        elif tag == "textarea" and self._area is not None:
+            # A line break right behind the opening tag is not part of the value.
+            self._area.value = self._area.value.removeprefix("\n")
+            self._area = None
         elif tag == "select":
             self._select = None
 
