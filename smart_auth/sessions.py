@@ -22,10 +22,18 @@ class Sessions:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    def start(self, tenant: str, user_id: str, origin: str = "login", methods: str = "pwd") -> str:
+    def start(
+        self,
+        tenant: str,
+        user_id: str,
+        origin: str = "login",
+        methods: str = "pwd",
+        auth_time: int | None = None,
+    ) -> str:
         """Begin a session of a user; returns the cookie's value. Raises LookupError for an unknown
         or inactive user. `origin` is who checked the person: "login" here, "ehr", or the name of an
-        external provider; `methods` how (RFC 8176, separated by spaces)."""
+        external provider; `methods` how (RFC 8176, separated by spaces, '' where nobody says);
+        `auth_time` when (epoch seconds), None for now."""
         user = self._core.store.users.get(tenant, user_id)
         if user is None or not user.active:
             raise LookupError("No such active user")
@@ -35,7 +43,7 @@ class Sessions:
             session_hash=keyring.hash_token(value),
             user_id=user_id,
             origin=origin,
-            auth_time=now,
+            auth_time=now if auth_time is None else auth_time,
             expires_at=now + self._core.settings.lifetimes.session,
             methods=methods,
         )
