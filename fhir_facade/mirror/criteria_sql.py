@@ -27,12 +27,14 @@ INSTANT_WIDTH_US = 1_000
 
 
 class Scope(NamedTuple):
-    """Where a search looks: a type of a tenant at a revision, on the database behind `conn`."""
+    """Where a search looks: a type of a tenant at a revision, on the database behind `conn`; with
+    `at_any_time` at all its versions."""
 
     conn: Connection
     tenant: str
     type: str
     revision: int
+    at_any_time: bool = False
 
     @property
     def dialect(self) -> str:
@@ -70,10 +72,10 @@ def indexed(table: str, param: str, wanted: Sql | None, scope: Scope) -> Conditi
     """The condition that the version has a row `t` in an index table, of this parameter and as
     `wanted` says."""
     given = Sql("", ()) if wanted is None else wrap(" AND ", wanted, "")
+    valid = valid_at(scope, "t")
     everywhere = Sql(
-        "t.tenant = ? AND t.type = ? AND t.param = ? AND t.to_revision > ?"
-        f" AND t.from_revision <= ?{given.text}",
-        (scope.tenant, scope.type, param, scope.revision, scope.revision, *given.values),
+        f"t.tenant = ? AND t.type = ? AND t.param = ?{valid.text}{given.text}",
+        (scope.tenant, scope.type, param, *valid.values, *given.values),
     )
     here = everywhere
     if scope.dialect == "sqlite":
@@ -84,6 +86,14 @@ def indexed(table: str, param: str, wanted: Sql | None, scope: Scope) -> Conditi
         rows=wrap(f"SELECT t.version_pk FROM {table} t WHERE ", everywhere, ""),  # noqa: S608
         exact=True,
     )
+
+
+def valid_at(scope: Scope, alias: str) -> Sql:
+    """` AND …`: that rows of an index or compartment table are of versions the scope looks at."""
+    if scope.at_any_time:
+        return Sql("")
+    text = f" AND {alias}.to_revision > ? AND {alias}.from_revision <= ?"
+    return Sql(text, (scope.revision, scope.revision))
 
 
 def reference_to(target_type: str, target_id: str) -> Sql:

@@ -23,7 +23,7 @@ from fhir_facade.mirror.criteria import (
 from fhir_facade.mirror.criteria_sql import Scope, indexed, reference_to
 from fhir_facade.mirror.export import ExportSlice, export_deleted, export_rows
 from fhir_facade.mirror.memberships import memberships
-from fhir_facade.mirror.order import place_of, sorted_page
+from fhir_facade.mirror.order import places_of, sorted_page
 from fhir_facade.mirror.plan import Query
 from fhir_facade.mirror.reach_sql import READING, ReachScope, reached
 from fhir_facade.mirror.sql import Condition, Sql, any_of, one_of, run
@@ -39,7 +39,7 @@ __all__ = [
     "export_rows",
     "find",
     "included",
-    "place_after",
+    "places_after",
     "reverse_included",
 ]
 
@@ -70,9 +70,9 @@ def find(conn: Connection, request: FindRequest) -> list[Row]:
     return query._replace(after=after).page(conn, request.limit)
 
 
-def place_after(conn: Connection, request: FindRequest, row: Row) -> Place:
-    """What `FindRequest.after` of the page behind this row is."""
-    return place_of(conn, request.sort, row) if request.sort else (row.id,)
+def places_after(conn: Connection, request: FindRequest, rows: Sequence[Row]) -> list[Place]:
+    """For each row, what `FindRequest.after` is of the page behind it."""
+    return places_of(conn, request.sort, rows) if request.sort else [(row.id,) for row in rows]
 
 
 def count(conn: Connection, request: FindRequest, at_most: int | None = None) -> int:

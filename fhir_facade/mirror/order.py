@@ -53,12 +53,16 @@ def sorted_page(
     return rows
 
 
-def place_of(conn: Connection, keys: Sequence[SortKey], row: Row) -> Place:
-    """Where a page ends whose last row is `row`."""
-    values = [_term(key).value for key in keys]
-    listed = join(", ", (*values, Sql("v.id")))
-    text = f"SELECT {listed.text} FROM resource_version v WHERE v.pk = ?"  # noqa: S608
-    return tuple(run(conn, Sql(text, (*listed.values, row.pk)))[0])
+def places_of(conn: Connection, keys: Sequence[SortKey], rows: Sequence[Row]) -> list[Place]:
+    """For each row, where a page ends whose last row it is."""
+    if not rows:
+        return []
+    listed = join(", ", (Sql("v.pk"), *(_term(key).value for key in keys), Sql("v.id")))
+    marks = ", ".join("?" * len(rows))
+    text = f"SELECT {listed.text} FROM resource_version v WHERE v.pk IN ({marks})"  # noqa: S608
+    found = run(conn, Sql(text, (*listed.values, *(row.pk for row in rows))))
+    places = {row[0]: tuple(row[1:]) for row in found}
+    return [places[row.pk] for row in rows]
 
 
 def _along_index(

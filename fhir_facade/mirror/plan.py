@@ -43,11 +43,11 @@ class Query(NamedTuple):
 
     def matches(self, conn: Connection) -> Sql:
         """`FROM … WHERE …`, with `v` as the version, for a query that is run page after page."""
-        return self._by(conn, _shortest(conn, self._restricting(), FEW_ROWS))
+        return self._by(conn, shortest(conn, self._restricting(), FEW_ROWS))
 
     def total(self, conn: Connection, at_most: int | None) -> int:
         """How many rows there are; counting stops at `at_most`."""
-        few = _shortest(conn, self._restricting(), FEW_ROWS)
+        few = shortest(conn, self._restricting(), FEW_ROWS)
         matches = self._by(conn, few or self._longer_list(conn))
         counting = Sql(f"SELECT count(*) {matches.text}", matches.values)
         if at_most is not None:
@@ -71,7 +71,7 @@ class Query(NamedTuple):
 
     def few(self, conn: Connection) -> Sql | None:
         """`FROM … WHERE …` starting from a condition that lists few rows; None without one."""
-        few = _shortest(conn, self._restricting(), FEW_ROWS)
+        few = shortest(conn, self._restricting(), FEW_ROWS)
         return None if few is None else self._by(conn, few)
 
     def along(self, conn: Connection) -> Sql:
@@ -91,7 +91,7 @@ class Query(NamedTuple):
         restricting = self._restricting()
         if len(restricting) < 2:
             return None
-        return _shortest(conn, restricting, FEW_ROWS * _RARER_TOGETHER)
+        return shortest(conn, restricting, FEW_ROWS * _RARER_TOGETHER)
 
     def _near_page(self, conn: Connection, limit: int, steps: int) -> list[Row] | None:
         """The page, if the first steps along the ids fill it."""
@@ -144,7 +144,7 @@ class Query(NamedTuple):
         return join(" AND ", (valid, *after, *self.bounds, *tests))
 
 
-def _shortest(conn: Connection, conditions: Sequence[Condition], most: int) -> Condition | None:
+def shortest(conn: Connection, conditions: Sequence[Condition], most: int) -> Condition | None:
     """The condition that lists the fewest rows, if those are at most so many."""
     return _shortest_of(conn, conditions, most)[0]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fhir_facade.mirror.criteria_sql import Scope, indexed, token_of
+from fhir_facade.mirror.criteria_sql import Scope, indexed, token_of, valid_at
 from fhir_facade.mirror.sql import ALWAYS, NEVER, Condition, Sql, any_of, both, either, one_of, wrap
 from fhir_facade.mirror.version_writer import CATEGORY_PARAM
 from fhir_facade.policy import (
@@ -124,8 +124,9 @@ def _compartments(
 ) -> Condition:
     """The condition that a row `c` of the version's compartments passes the test. On SQLite the
     order of `tables` is the order of the look-ups."""
-    at = "c.tenant = ? AND c.type = ? AND c.to_revision > ? AND c.from_revision <= ? AND "
-    values = (scope.tenant, scope.type, scope.revision, scope.revision)
+    valid = valid_at(scope, "c")
+    at = f"c.tenant = ? AND c.type = ?{valid.text} AND "
+    values = (scope.tenant, scope.type, *valid.values)
     here = f"SELECT 1 FROM {tables} WHERE c.version_pk = v.pk AND "  # noqa: S608 - tables of ours
     all_of_them = f"SELECT c.version_pk FROM {listing} WHERE {at}"  # noqa: S608
     return Condition(

@@ -61,7 +61,6 @@ _ONE = f"SELECT {ROW_NAMES} FROM resource_version WHERE tenant = ? AND type = ? 
 _CURRENT = f"{_ONE}to_revision = ?"
 _AT = f"{_ONE}to_revision > ? AND from_revision <= ?"
 _NUMBERED = f"{_ONE}version_id = ?"
-_HISTORY = f"{_ONE}version_id < ? AND from_revision <= ? ORDER BY version_id DESC LIMIT ?"
 _REVISION = "SELECT revision, instant_us FROM tenant_revision WHERE tenant = ?"
 _REVISION_AT = "SELECT max(revision) FROM revision_log WHERE tenant = ? AND instant_us <= ?"
 
@@ -114,22 +113,6 @@ def read_version(
     return _first(fetch(conn, _NUMBERED, (tenant, resource_type, resource_id, version_id)))
 
 
-def history(
-    conn: Connection,
-    tenant: str,
-    resource_type: str,
-    resource_id: str,
-    revision: int,
-    *,
-    before_version: int | None = None,
-    limit: int = 100,
-) -> list[Row]:
-    """Versions up to `revision`, newest first, tombstones included; `before_version` pages on."""
-    before = 2**31 - 1 if before_version is None else before_version
-    values = (tenant, resource_type, resource_id, before, revision, limit)
-    return [_row(row) for row in fetch(conn, _HISTORY, values)]
-
-
 def by_keys(
     conn: Connection, tenant: str, keys: Iterable[tuple[str, str]], revision: int
 ) -> list[Row]:
@@ -159,9 +142,10 @@ def by_keys(
 
 
 def _first(rows: list[tuple[Any, ...]]) -> Row | None:
-    return _row(rows[0]) if rows else None
+    return as_row(rows[0]) if rows else None
 
 
-def _row(values: tuple[Any, ...]) -> Row:
+def as_row(values: tuple[Any, ...]) -> Row:
+    """A version from the columns of ROW_NAMES."""
     # SQLite gives 0 and 1 for truth values.
     return Row._make((*values[:6], bool(values[6]), *values[7:]))

@@ -22,9 +22,10 @@ from fhir_facade.rest.search import SearchViews
 
 
 class _InstanceId(BaseConverter):
-    """A path segment that is not `_search`, so that `Allow` tells what that path allows."""
+    """A path segment that is neither `_search` nor `_history`, so that `Allow` tells what those
+    paths allow."""
 
-    regex = r"(?!_search\Z)[^/]+"
+    regex = r"(?!_search\Z|_history\Z)[^/]+"
 
 
 def create_blueprint(parts: RestParts) -> Blueprint:
@@ -58,7 +59,12 @@ def create_blueprint(parts: RestParts) -> Blueprint:
     route("/bulkstatus/<job>", exports.status, "GET")
     route("/bulkstatus/<job>", exports.cancel, "DELETE")
     route("/bulkfiles/<job>/<name>", exports.file, "GET")
+    route("", searches.all_by_get, "GET")
+    route("/", searches.all_by_get, "GET")
+    route("/_search", searches.all_by_post, "POST")
+    route("/_history", histories.system, "GET")
     route("/<resource_type>", searches.by_get, "GET")
+    route("/<resource_type>/_history", histories.type, "GET")
     route("/<resource_type>/_search", searches.by_post, "POST")
     route("/<resource_type>/<instance_id:resource_id>", reads.read, "GET")
     route("/<resource_type>/<resource_id>/_history", histories.instance, "GET")

@@ -24,6 +24,11 @@ def read(tenant: TenantParts, resource_type: str, resource_id: str) -> Row | Non
     return next(found, None)
 
 
+def rows(tenant: TenantParts, resource_type: str) -> list[Row]:
+    """All resources of a type, by id."""
+    return [row for row, _ in _rows(tenant, resource_type)]
+
+
 def search(
     tenant: TenantParts,
     definition: ResourceDefinition,
@@ -31,7 +36,7 @@ def search(
     position: Position | None,
 ) -> SearchPage:
     """One page, in the order of the search."""
-    rows = {row.id: row for row, _ in _rows(tenant, definition.type)}
+    by_id = {row.id: row for row, _ in _rows(tenant, definition.type)}
     found = [
         Found(resource, row.last_updated_us)
         for row, resource in _rows(tenant, definition.type)
@@ -44,7 +49,7 @@ def search(
     more = bool(page) and len(ids) > start + len(page)
     return SearchPage(
         revision=0,
-        matches=tuple(rows[found_id] for found_id in page),
+        matches=tuple(by_id[found_id] for found_id in page),
         included=(),
         total=None if query.total == "none" and not query.count_only else len(ids),
         after=(page[-1],) if more else None,

@@ -1,20 +1,25 @@
-"""history of one instance (R4 http.html#history)."""
+"""history of an instance, of a type and of the system (R4 http.html#history)."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from flask import Response, request
 
 from fhir_facade.errors import InvalidRequest, NotFound
 from fhir_facade.fhir import json
 from fhir_facade.fhir.bundle import HistoryEntry, history
-from fhir_facade.fhir.dates import format_instant
-from fhir_facade.mirror import find, versions
+from fhir_facade.fhir.dates import Interval, InvalidDate, format_instant, parse_interval
+from fhir_facade.mirror import history as past
+from fhir_facade.mirror import versions
 from fhir_facade.mirror.connection import Connection
+from fhir_facade.mirror.history import HistoryRequest, Place
 from fhir_facade.mirror.versions import Row
 from fhir_facade.rest import conformance
 from fhir_facade.rest.accesses import Access, record
 from fhir_facade.rest.authorize import Authorizer, principal_of, served_type
-from fhir_facade.rest.negotiate import negotiate
+from fhir_facade.rest.negotiate import Form, negotiate
 from fhir_facade.rest.parts import RestParts
 from fhir_facade.rest.read import checked_id, current_row
 from fhir_facade.rest.respond import respond
@@ -23,95 +28,191 @@ from fhir_facade.search.parse import NEGOTIATED, read_pairs
 from fhir_facade.search.query import DEFAULT_COUNT, MAX_COUNT, Pair
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What a history request asks. `used` are its parameters, for the link to the next page."""
+
+    count: int = DEFAULT_COUNT
+    since_us: int | None = None
+    at: Interval | None = None
+    used: tuple[Pair, ...] = ()
+    position: Position | None = None
+
+
+@dataclass(frozen=True)
+class _Page:
+    """Versions, the revision they were read at, and whether there are more."""
+
+    rows: list[Row]
+    revision: int
+    more: bool
+
+
 class HistoryViews:
-    """The route of an instance's versions."""
+    """The routes of past versions: newest first, deletions too, as far as each is within reach."""
 
     def __init__(self, parts: RestParts, authorizer: Authorizer) -> None:
         self._parts = parts
         self._authorizer = authorizer
 
     def instance(self, tenant: str, resource_type: str, resource_id: str) -> Response:
-        """`GET [base]/Type/id/_history`: newest first, deletions too, as far as each version is
-        within reach.
-        """
+        """`GET [base]/Type/id/_history`."""
         access = self._authorizer.access(tenant, "history-instance")
         definition = served_type(access, resource_type, "r")
         access.resource_id = checked_id(resource_id)
-        pairs = read_pairs(request.environ.get("QUERY_STRING", "").encode("latin-1"))
-        form = negotiate(request.environ.get("HTTP_ACCEPT"), pairs)
-        place = f"{resource_type}/{resource_id}/_history"
-        count, position = self._page(access, place, pairs)
+        form, asked = self._read(access, place := f"{resource_type}/{resource_id}/_history")
         if definition.stored:
             with self._parts.database.read() as conn:
-                rows, revision, more = _versions(conn, access, resource_id, count, position)
+                if current_row(conn, access, resource_type, resource_id) is None:
+                    raise NotFound("Not found")
+                page = self._page(conn, access, (resource_type,), asked, resource_id)
         else:
             one = conformance.read(access.tenant, resource_type, resource_id)
-            rows, revision, more = [one] if one else [], 0, False
-        if not rows and position is None:
-            raise NotFound("Not found")
+            if one is None:
+                raise NotFound("Not found")
+            page = _of_release([one], asked)
+        return self._answer(access, place, form, asked, page)
+
+    def type(self, tenant: str, resource_type: str) -> Response:
+        """`GET [base]/Type/_history`."""
+        access = self._authorizer.access(tenant, "history-type")
+        definition = served_type(access, resource_type, "r")
+        form, asked = self._read(access, place := f"{resource_type}/_history")
+        if definition.stored:
+            with self._parts.database.read() as conn:
+                page = self._page(conn, access, (resource_type,), asked)
+        else:
+            page = _of_release(conformance.rows(access.tenant, resource_type), asked)
+        return self._answer(access, place, form, asked, page)
+
+    def system(self, tenant: str) -> Response:
+        """`GET [base]/_history`: of every stored type that the token may read."""
+        access = self._authorizer.access(tenant, "history-system")
+        form, asked = self._read(access, place := "_history")
+        types = tuple(
+            name
+            for name, definition in access.tenant.registry.items()
+            if definition.stored and access.reach.allows_type(name, "r")
+        )
+        with self._parts.database.read() as conn:
+            page = self._page(conn, access, types, asked)
+        return self._answer(access, place, form, asked, page)
+
+    def _read(self, access: Access, place: str) -> tuple[Form, _Asked]:
+        pairs = read_pairs(request.environ.get("QUERY_STRING", "").encode("latin-1"))
+        form = negotiate(request.environ.get("HTTP_ACCEPT"), pairs)
+        pairs = [pair for pair in pairs if pair[0] not in NEGOTIATED]
+        cursors = [value for name, value in pairs if name == PARAMETER]
+        if not cursors:
+            return form, _asked(pairs, access.tenant.zone, None)
+        if len(pairs) > 1:
+            raise InvalidRequest(
+                f"'{PARAMETER}' stands alone: the link already holds the whole request.",
+                diagnostics="Follow the link 'next' of a Bundle unchanged.",
+                expression=(PARAMETER,),
+            )
+        slug = access.tenant.slug
+        position = self._parts.cursors.open(slug, place, principal_of(access), cursors[0])
+        return form, _asked(position.used, access.tenant.zone, position)
+
+    def _page(
+        self,
+        conn: Connection,
+        access: Access,
+        types: tuple[str, ...],
+        asked: _Asked,
+        resource_id: str | None = None,
+    ) -> _Page:
+        slug, position = access.tenant.slug, asked.position
+        if position is None:
+            revision, after = versions.current_revision(conn, slug)[0], None
+        else:
+            revision, after = position.revision, _place(position)
+        at = None if asked.at is None else (asked.at.lo, asked.at.hi)
+        span = past.span_of(conn, slug, revision, asked.since_us, at)
+        limit = asked.count + 1
+        found = past.history(
+            conn, HistoryRequest(slug, types, access.reach, span, limit, resource_id, after)
+        )
+        return _Page(found[: asked.count], revision, len(found) > asked.count)
+
+    def _answer(
+        self, access: Access, place: str, form: Form, asked: _Asked, page: _Page
+    ) -> Response:
         links = {"self": f"{access.tenant.base}/{place}"}
-        if more:
-            following = Position((("_count", str(count)),), revision, (str(rows[-1].version_id),))
-            cursor = self._parts.cursors.seal(tenant, place, principal_of(access), following)
+        if page.more:
+            last = page.rows[-1]
+            following = Position(asked.used, page.revision, (last.from_revision, last.pk))
+            slug = access.tenant.slug
+            cursor = self._parts.cursors.seal(slug, place, principal_of(access), following)
             links["next"] = f"{access.tenant.base}/{place}?{PARAMETER}={cursor}"
-        body = history([_entry(access, row) for row in rows], None, links)
+        body = history([_entry(access, row) for row in page.rows], None, links)
         if form.pretty:
             body = json.dumps_pretty(json.loads(body))
-        record(self._parts, access, 200, rows)
+        record(self._parts, access, 200, page.rows)
         return respond(body, 200, form.media_type)
 
-    def _page(self, access: Access, place: str, pairs: list[Pair]) -> tuple[int, Position | None]:
-        """How many versions, and from where on."""
-        count, position = DEFAULT_COUNT, None
-        for name, value in pairs:
-            if name == PARAMETER:
-                position = self._parts.cursors.open(
-                    access.tenant.slug, place, principal_of(access), value
-                )
-                count = int(position.used[0][1])
-            elif name == "_count":
-                count = _count(value)
-            elif name not in NEGOTIATED:
-                raise InvalidRequest(
-                    "A history takes no such parameter.",
-                    diagnostics="Use _count, _format and _pretty, or follow the link 'next'.",
-                )
-        return count, position
+
+def _place(position: Position) -> Place | None:
+    return None if position.after is None else Place(*(int(str(n)) for n in position.after))
+
+
+def _asked(
+    pairs: list[Pair] | tuple[Pair, ...], zone: ZoneInfo, position: Position | None
+) -> _Asked:
+    values: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in ("_count", "_since", "_at"):
+            raise InvalidRequest(
+                "A history takes no such parameter.",
+                diagnostics="Use _count, _since, _at, _format and _pretty, or follow the link "
+                "'next'.",
+            )
+        if name in values:
+            raise _malformed(name, "given once")
+        values[name] = value
+    since = values.get("_since")
+    return _Asked(
+        count=_count(values["_count"]) if "_count" in values else DEFAULT_COUNT,
+        since_us=None if since is None else _instant("_since", since, zone).lo,
+        at=_instant("_at", values["_at"], zone) if "_at" in values else None,
+        used=tuple(pairs),
+        position=position,
+    )
+
+
+def _instant(name: str, value: str, zone: ZoneInfo) -> Interval:
+    """An instant, or for `_at` a date that may be partial; without a zone it is the tenant's."""
+    try:
+        return parse_interval(value.replace(" ", "+"), zone)
+    except InvalidDate:
+        raise _malformed(name, "a date or an instant such as 2026-11-21T09:30:00Z") from None
 
 
 def _count(value: str) -> int:
     if not (value.isascii() and value.isdigit()) or len(value) > 9 or int(value) < 1:
-        raise InvalidRequest(
-            "The value of '_count' is not valid.",
-            diagnostics="'_count' must be a whole number, 1 or more.",
-            expression=("_count",),
-        )
+        raise _malformed("_count", "a whole number, 1 or more")
     return min(int(value), MAX_COUNT)
 
 
-def _versions(
-    conn: Connection, access: Access, resource_id: str, count: int, position: Position | None
-) -> tuple[list[Row], int, bool]:
-    """Versions within reach, the revision they were read at, and whether more are within reach.
-    Nothing of a resource whose current version is out of reach.
-    """
-    slug, resource_type = access.tenant.slug, access.type or ""
-    if current_row(conn, access, resource_type, resource_id) is None:
-        return [], 0, False
-    if position is None:
-        revision, before = versions.current_revision(conn, slug)[0], None
-    else:
-        revision, before = position.revision, int(str((position.after or ("0",))[0]))
-    admitted: list[Row] = []
-    while len(admitted) <= count:
-        found = versions.history(
-            conn, slug, resource_type, resource_id, revision, before_version=before, limit=count + 1
-        )
-        admitted += find.admitted(conn, slug, access.reach, None, found, "r")
-        if len(found) <= count:
-            break
-        before = found[-1].version_id
-    return admitted[:count], revision, len(admitted) > count
+def _malformed(name: str, rule: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"The value of '{name}' is not valid.",
+        diagnostics=f"'{name}' must be {rule}.",
+        expression=(name,),
+    )
+
+
+def _of_release(rows: list[Row], asked: _Asked) -> _Page:
+    """Types that are served from code have one version each, that of the release."""
+    since, at = asked.since_us, asked.at
+    found = [
+        row
+        for row in rows
+        if (since is None or row.last_updated_us >= since)
+        and (at is None or row.last_updated_us < at.hi)
+    ]
+    return _Page(found, 0, more=False)
 
 
 def _entry(access: Access, row: Row) -> HistoryEntry:

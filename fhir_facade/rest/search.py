@@ -1,10 +1,12 @@
-"""search by GET and POST on one type (R4 http.html#search)."""
+"""search by GET and POST, on one type and on several (R4 http.html#search)."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 from flask import Response, request
 
-from fhir_facade.errors import InvalidRequest, TooCostly, UnsupportedMediaType
+from fhir_facade.errors import Forbidden, InvalidRequest, TooCostly, UnsupportedMediaType
 from fhir_facade.fhir import json
 from fhir_facade.resources.definition import ResourceDefinition
 from fhir_facade.rest import conformance
@@ -28,12 +30,23 @@ from fhir_facade.search.page import (
 from fhir_facade.search.parse import NEGOTIATED, parse, read_pairs
 from fhir_facade.search.query import Pair, SearchContext, SearchQuery
 from fhir_facade.search.run import SearchPage, run
+from fhir_facade.search.system import TYPE, parse_types, run_types
 
 _FORM = "application/x-www-form-urlencoded"
 
 
+@dataclass(frozen=True)
+class _Search:
+    """A search that was run: its path under the base, what was asked, and one page of it."""
+
+    path: str
+    query: SearchQuery
+    page: SearchPage
+    position: Position | None
+
+
 class SearchViews:
-    """The routes of a type."""
+    """The routes of a search on one type, and on several."""
 
     def __init__(self, parts: RestParts, authorizer: Authorizer) -> None:
         self._parts = parts
@@ -43,7 +56,7 @@ class SearchViews:
         """`GET [base]/Type?…`."""
         access = self._authorizer.access(tenant, "search-type")
         definition = served_type(access, resource_type, "s")
-        return self._answer(access, definition, _query_pairs())
+        return self._of_type(access, definition, _query_pairs())
 
     def by_post(self, tenant: str, resource_type: str) -> Response:
         """`POST [base]/Type/_search`: parameters of the body after those of the URL. No link of the
@@ -51,15 +64,25 @@ class SearchViews:
         """
         access = self._authorizer.access(tenant, "search-type")
         definition = served_type(access, resource_type, "s")
-        return self._answer(access, definition, [*_query_pairs(), *_form_pairs()])
+        return self._of_type(access, definition, [*_query_pairs(), *_form_pairs()])
 
-    def _answer(
+    def all_by_get(self, tenant: str) -> Response:
+        """`GET [base]?_type=…`."""
+        access = self._authorizer.access(tenant, "search-system")
+        return self._of_types(access, _query_pairs())
+
+    def all_by_post(self, tenant: str) -> Response:
+        """`POST [base]/_search`, as `by_post`."""
+        access = self._authorizer.access(tenant, "search-system")
+        return self._of_types(access, [*_query_pairs(), *_form_pairs()])
+
+    def _of_type(
         self, access: Access, definition: ResourceDefinition, pairs: list[Pair]
     ) -> Response:
         form = negotiate(request.environ.get("HTTP_ACCEPT"), pairs)
-        query, position = self._parse(access, definition, pairs)
-        refuse_types_out_of_scope(query, access.reach)
-        refuse_other_patients(definition, query, access.reach)
+        position, pairs = self._position(access, definition.type, pairs)
+        query = parse(definition, pairs, _context(access, position))
+        _refuse_out_of_reach(access, definition, query)
         if definition.stored:
             with self._parts.database.read() as conn:
                 page = run(
@@ -67,61 +90,115 @@ class SearchViews:
                 )
         else:
             page = conformance.search(access.tenant, definition, query, position)
-        body = bundle(access.tenant.base, query, self._content(access, query, page, position))
-        record(self._parts, access, 200, (*page.matches, *page.included))
-        return _respond(body, form)
+        return self._answer(access, _Search(definition.type, query, page, position), form)
 
-    def _parse(
-        self, access: Access, definition: ResourceDefinition, pairs: list[Pair]
-    ) -> tuple[SearchQuery, Position | None]:
-        """The query, and where to go on when the request follows a link of an earlier page."""
-        context = search_context(access)
+    def _of_types(self, access: Access, pairs: list[Pair]) -> Response:
+        form = negotiate(request.environ.get("HTTP_ACCEPT"), pairs)
+        position, pairs = self._position(access, "", pairs)
+        definitions, rest = searched_types(access, pairs)
+        queries = parse_types(definitions, rest, _context(access, position))
+        for definition, query in zip(definitions, queries, strict=True):
+            _refuse_out_of_reach(access, definition, query)
+        with self._parts.database.read() as conn:
+            page = run_types(
+                conn, access.tenant.slug, queries, access.reach, self._parts.totals, position
+            )
+        named = [pair for pair in pairs if pair[0] == TYPE]
+        query = replace(queries[0], used=(*named, *queries[0].used))
+        return self._answer(access, _Search("", query, page, position), form)
+
+    def _position(
+        self, access: Access, path: str, pairs: list[Pair]
+    ) -> tuple[Position | None, list[Pair]]:
+        """Where to go on when the request follows a link of an earlier page, and the parameters of
+        the whole search."""
         cursors = [value for name, value in pairs if name == PARAMETER]
         if not cursors:
-            return parse(definition, pairs, context), None
+            return None, pairs
         if len(cursors) > 1 or any(name not in {PARAMETER, *NEGOTIATED} for name, _ in pairs):
             raise InvalidRequest(
                 f"'{PARAMETER}' stands alone: the link already holds the whole search.",
                 diagnostics="Follow the link 'next' of a Bundle unchanged.",
                 expression=(PARAMETER,),
             )
-        position = self._parts.cursors.open(
-            access.tenant.slug, definition.type, principal_of(access), cursors[0]
-        )
-        strict = SearchContext(context.registry, context.zone, context.base)
-        return parse(definition, position.used, strict), position
+        slug = access.tenant.slug
+        position = self._parts.cursors.open(slug, path, principal_of(access), cursors[0])
+        return position, list(position.used)
 
-    def _content(
-        self, access: Access, query: SearchQuery, page: SearchPage, position: Position | None
-    ) -> PageContent:
-        links = {"self": self._self_link(access, query, page, position)}
+    def _answer(self, access: Access, search: _Search, form: Form) -> Response:
+        page = search.page
+        links = {"self": self._self_link(access, search)}
         if page.after is not None:
-            after = Position(query.used, page.revision, page.after, page.total)
-            links["next"] = self._cursor_link(access, query, after)
-        issues = ignored_issues(query)
+            after = Position(search.query.used, page.revision, page.after, page.total)
+            links["next"] = self._cursor_link(access, search, after)
+        issues = ignored_issues(search.query)
         if page.cut:
             issues.append(cut_issue())
-        return PageContent(page.matches, page.included, page.total, links, issues)
+        content = PageContent(page.matches, page.included, page.total, links, issues)
+        body = bundle(access.tenant.base, search.query, content)
+        record(self._parts, access, 200, (*page.matches, *page.included))
+        return _respond(body, form)
 
-    def _self_link(
-        self, access: Access, query: SearchQuery, page: SearchPage, position: Position | None
-    ) -> str:
+    def _self_link(self, access: Access, search: _Search) -> str:
         """What was searched. A GET shows the parameters that were applied; a POST, and a page that
         came from a cursor, a cursor: their values are in no URL.
         """
-        base = access.tenant.base
-        if position is None and request.method != "POST":
-            return self_url(base, query.type, query.used)
-        here = position or Position(query.used, page.revision, None, page.total)
+        base, query, page = access.tenant.base, search.query, search.page
+        if search.position is None and request.method != "POST":
+            return self_url(base, search.path, query.used)
+        here = search.position or Position(query.used, page.revision, None, page.total)
         try:
-            return self._cursor_link(access, query, here)
+            return self._cursor_link(access, search, here)
         except TooCostly:
-            return self_url(base, query.type, ())
+            return self_url(base, search.path, ())
 
-    def _cursor_link(self, access: Access, query: SearchQuery, position: Position) -> str:
+    def _cursor_link(self, access: Access, search: _Search, position: Position) -> str:
         slug = access.tenant.slug
-        sealed = self._parts.cursors.seal(slug, query.type, principal_of(access), position)
-        return cursor_url(access.tenant.base, query.type, query.used, sealed)
+        sealed = self._parts.cursors.seal(slug, search.path, principal_of(access), position)
+        return cursor_url(access.tenant.base, search.path, search.query.used, sealed)
+
+
+def searched_types(
+    access: Access, pairs: list[Pair]
+) -> tuple[list[ResourceDefinition], list[Pair]]:
+    """The types `_type` names, or every stored one the token may search; and the other parameters.
+
+    Raises as `served_type` does for a name, and Forbidden when the token may search nothing.
+    """
+    names = [name for key, value in pairs if key == TYPE for name in value.split(",")]
+    rest = [pair for pair in pairs if pair[0] != TYPE]
+    registry = access.tenant.registry
+    if names:
+        definitions = [served_type(access, name, "s") for name in dict.fromkeys(names)]
+        access.type = None
+    else:
+        definitions = [
+            one
+            for one in registry.values()
+            if one.stored and access.reach.allows_type(one.type, "s")
+        ]
+    if not definitions:
+        raise Forbidden("The token's scopes cover no search.")
+    unstored = [one.type for one in definitions if not one.stored]
+    if unstored:
+        raise InvalidRequest(
+            "A search over several types takes types with stored resources only.",
+            diagnostics=f"Search {', '.join(unstored)} by itself.",
+            expression=(TYPE,),
+        )
+    return definitions, rest
+
+
+def _refuse_out_of_reach(
+    access: Access, definition: ResourceDefinition, query: SearchQuery
+) -> None:
+    refuse_types_out_of_scope(query, access.reach)
+    refuse_other_patients(definition, query, access.reach)
+
+
+def _context(access: Access, position: Position | None) -> SearchContext:
+    context = search_context(access)
+    return context if position is None else replace(context, lenient=False)
 
 
 def _query_pairs() -> list[Pair]:

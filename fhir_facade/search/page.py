@@ -41,17 +41,23 @@ def bundle(base: str, query: SearchQuery, content: PageContent) -> bytes:
     return searchset(entries, content.total, content.links)
 
 
-def self_url(base: str, resource_type: str, used: Sequence[Pair]) -> str:
-    """The search as a URL with the parameters that were applied."""
+def self_url(base: str, path: str, used: Sequence[Pair]) -> str:
+    """The search as a URL with the parameters that were applied. `path` is the searched type, ''
+    for a search over several."""
     text = urlencode(used, quote_via=quote, safe=",:/")
-    return f"{base}/{resource_type}?{text}" if text else f"{base}/{resource_type}"
+    url = _searched(base, path)
+    return f"{url}?{text}" if text else url
 
 
-def cursor_url(base: str, resource_type: str, used: Sequence[Pair], cursor: str) -> str:
+def cursor_url(base: str, path: str, used: Sequence[Pair], cursor: str) -> str:
     """A page as a URL: the sealed cursor, and the parameters about the form of the answer only."""
-    url = f"{base}/{resource_type}?{PARAMETER}={cursor}"
+    url = f"{_searched(base, path)}?{PARAMETER}={cursor}"
     form = [(name, value) for name, value in used if name in NEGOTIATED]
     return f"{url}&{urlencode(form, quote_via=quote)}" if form else url
+
+
+def _searched(base: str, path: str) -> str:
+    return f"{base}/{path}" if path else base
 
 
 def ignored_issues(query: SearchQuery) -> list[Issue]:

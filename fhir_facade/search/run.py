@@ -91,28 +91,30 @@ def run(
     )
     rows: list[Row] = [] if query.count_only else find.find(conn, request)
     more = len(rows) > query.count
-    ended = find.place_after(conn, request, rows[query.count - 1]) if more else None
+    ended = find.places_after(conn, request, rows[query.count - 1 : query.count]) if more else ()
     matches = find.admitted(conn, tenant, reach, revision, rows[: query.count])
     if position is not None:
         total = position.total
     elif not more and not query.count_only:
         total = len(matches)
     else:
-        total = _total(conn, request, query, totals)
+        total = total_of(conn, request, query, totals)
     included, cut = Includes(conn, tenant, reach, revision).collect(query.includes, matches)
     return SearchPage(
         revision=revision,
         matches=tuple(matches),
         included=included,
         total=None if query.total == "none" and not query.count_only else total,
-        after=ended,
+        after=ended[0] if ended else None,
         cut=cut,
     )
 
 
-def _total(
+def total_of(
     conn: Connection, request: FindRequest, query: SearchQuery, totals: TotalCache
 ) -> int | None:
+    """The total of a search as its `_total` asks for it; None for none, or for too many to count
+    unasked."""
     if query.total == "none" and not query.count_only:
         return None
     exact = query.count_only or query.total in ("accurate", "estimate")

@@ -225,7 +225,7 @@ def test_pages_in_any_order_are_what_sorting_gives(
                 (),
                 ALL,
                 revision,
-                find.place_after(conn, request, rows[-1]),
+                find.places_after(conn, request, rows[-1:])[0],
                 size,
                 keys,
             )
