@@ -26,6 +26,8 @@ class ReachClass(Enum):
     """As its target is (Provenance, Binary): the row copies the target's facts."""
     STAFF = "staff"
     """By user and system scopes only, never under `patient/`."""
+    OPERATOR = "operator"
+    """By operators only, whatever scopes others hold: the audit trail."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,8 @@ class Reach:
     classes: Mapping[str, ReachClass]
     members: frozenset[str] | None = None
     """For backend clients: group ids that may be read and exported; None when not limited."""
+    operator: bool = False
+    """Whether the bearer runs the tenant (see `compile_reach`)."""
     _granted: dict[tuple[str, Letter], tuple[Grant, ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -105,7 +109,7 @@ class Reach:
 
     def grants_for(self, resource_type: str, letter: Letter) -> tuple[Grant, ...]:
         """Grants that allow this interaction on this type at all (wildcards do not open staff types
-        to `patient/` scopes)."""
+        to `patient/` scopes, nor operators' types to anybody else)."""
         known = self._granted.get((resource_type, letter))
         if known is None:
             known = self._granted[resource_type, letter] = self._grants(resource_type, letter)
@@ -114,13 +118,16 @@ class Reach:
     def _grants(self, resource_type: str, letter: Letter) -> tuple[Grant, ...]:
         if resource_type not in self.classes:
             return ()
-        staff = self.classes[resource_type] is ReachClass.STAFF
+        kind = self.classes[resource_type]
+        if kind is ReachClass.OPERATOR and not self.operator:
+            return ()
+        no_patients = kind in (ReachClass.STAFF, ReachClass.OPERATOR)
         return tuple(
             grant
             for grant in self.grants
             if letter in grant.letters
             and grant.type in ("*", resource_type)
-            and not (staff and grant.level == "patient")
+            and not (no_patients and grant.level == "patient")
         )
 
     def allows_type(self, resource_type: str, letter: Letter) -> bool:
@@ -181,6 +188,8 @@ class Principal(Protocol):
     def user_whole_tenant(self) -> bool: ...
     @property
     def user_patients(self) -> frozenset[str]: ...
+    @property
+    def user_role(self) -> str | None: ...
 
 
 class _Definition(Protocol):
@@ -193,7 +202,8 @@ def compile_reach(token: Principal, definitions: Mapping[str, _Definition]) -> R
 
     Fails closed: a `patient/` scope without a patient, `system/` scopes of a person's token and
     `user/` scopes of a backend's give nothing. A patient the user may no longer see is out of reach
-    of tokens issued before, too.
+    of tokens issued before, too. An operator is an administrator, through an app that is kept to no
+    list of patients, or a backend that was given the whole tenant.
     """
     return Reach(
         grants=tuple(
@@ -209,7 +219,14 @@ def compile_reach(token: Principal, definitions: Mapping[str, _Definition]) -> R
         ),
         classes={name: definition.reach for name, definition in definitions.items()},
         members=_members(token),
+        operator=_is_operator(token),
     )
+
+
+def _is_operator(token: Principal) -> bool:
+    if token.kind == "backend":
+        return token.client_whole_tenant
+    return token.user_role == "admin" and token.client_patients is None
 
 
 def _members(token: Principal) -> frozenset[str] | None:
@@ -326,7 +343,7 @@ def _covers_patients(
     facts: RowFacts,
     memberships: Mapping[str, frozenset[str]],
 ) -> bool:
-    if reach.classes[decisive_type] is ReachClass.DIRECTORY:
+    if reach.classes[decisive_type] in (ReachClass.DIRECTORY, ReachClass.OPERATOR):
         return True
     if decisive_type == "Group":
         if reach.members is None:

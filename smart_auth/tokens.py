@@ -22,11 +22,13 @@ class InvalidToken(Exception):
     """The token is not good for this tenant now.
 
     `reason` is a fixed word or two for logs and audit: it never holds anything from the token.
+    `client_id` is the client it was issued to, once the signature is known to be good.
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, client_id: str | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.client_id = client_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Literal
 from smart_auth import clock
 from smart_auth.client_scope import allowed_to
 from smart_auth.ports import Facade, TenantInfo
-from smart_auth.records import Client, User
+from smart_auth.records import Client, Role, User
 from smart_auth.scopes import ScopeSet
 from smart_auth.signing import SigningKeys
 from smart_auth.store import AuthStore, Standing
@@ -48,6 +48,7 @@ class VerifiedToken:
     client_patients: frozenset[str] | None = None
     user_whole_tenant: bool = False
     user_patients: frozenset[str] = frozenset()
+    user_role: Role | None = None
 
 
 @dataclass(slots=True)
@@ -77,6 +78,12 @@ class Verifier:
         entry = self._cache.get(key)
         if entry is None:
             entry = self._remember(key, _Entry(read_access_token(self._keys, tenant, token)))
+        try:
+            return self._in_force(tenant, entry)
+        except InvalidToken as refusal:
+            raise InvalidToken(refusal.reason, entry.claims.client_id) from None
+
+    def _in_force(self, tenant: TenantInfo, entry: _Entry) -> VerifiedToken:
         now = clock.now()
         if entry.claims.expires_at <= now:
             raise InvalidToken("expired")
@@ -126,6 +133,7 @@ class Verifier:
             client_patients=client.patients,
             user_whole_tenant=user is not None and user.whole_tenant,
             user_patients=frozenset() if user is None else user.patients,
+            user_role=None if user is None else user.role,
         )
         entry.valid_from, entry.valid_to = client.valid_from or 0, client.valid_to
         entry.verified = verified

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from fhir_facade import clock
 from fhir_facade.audit import store
+from fhir_facade.audit.query import Trail
 from fhir_facade.telemetry import log
 
 QUEUE_ROWS = 10_000
@@ -23,8 +24,12 @@ FLUSH_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class AccessRow:
-    """One act. `patient_ids` are the patients whose data it touched; `status` is the HTTP status
-    answered.
+    """One act, in ids and fixed words: no name, value of a query, token or secret.
+
+    `patient_ids` are the patients whose data it touched; `status` is the HTTP status answered;
+    `query` the names of the search parameters applied. `job_id` and `revision` (of the mirror) are
+    an export's. `actor` did an administrative act to the client or user named. `step`, `error`,
+    `text`, `expected` and `received` are those of `smart_auth.ports.Refusal`.
     """
 
     tenant: str
@@ -39,19 +44,30 @@ class AccessRow:
     status: int | None = None
     reason: str | None = None
     correlation_id: str | None = None
+    actor: str | None = None
+    fhir_user: str | None = None
+    query: tuple[str, ...] = ()
+    job_id: str | None = None
+    revision: int | None = None
+    step: str | None = None
+    error: str | None = None
+    text: str | None = None
+    expected: str | None = None
+    received: str | None = None
 
 
 def _values(row: AccessRow, recorded_us: int) -> dict[str, Any]:
     values = dict(vars(row))
-    values["patients"] = "\n".join(values.pop("patient_ids"))
+    values["patients"] = "\n".join(dict.fromkeys(values.pop("patient_ids")))
+    values["query"] = "\n".join(row.query) or None
     values["recorded_us"] = recorded_us
     return values
 
 
 class AuditLog:
     """Writes audit rows. One instance serves a process; its thread starts with the first row, so it
-    is
-    safe to build before a fork."""
+    is safe to build before a fork.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -63,6 +79,11 @@ class AuditLog:
         self._log = log("audit")
         _open_logs.add(self)
 
+    @property
+    def trail(self) -> Trail:
+        """What is written so far. A queued row is there within a second."""
+        return Trail(self._engine)
+
     def access(self, row: AccessRow) -> None:
         """Queue a row; when the queue is full the caller waits, so no row is dropped."""
         if self._pid != os.getpid():
@@ -71,8 +92,7 @@ class AuditLog:
 
     def record_now(self, row: AccessRow) -> None:
         """Write a row durably before returning. Raises the database's error when it cannot."""
-        with self._engine.begin() as connection:
-            store.append(connection, [_values(row, clock.now_us())])
+        store.append(self._engine, [_values(row, clock.now_us())])
 
     def close(self) -> None:
         """Write what is queued and stop. Safe to call more than once."""
@@ -118,8 +138,7 @@ class AuditLog:
         pause = 0.1
         while True:
             try:
-                with self._engine.begin() as connection:
-                    store.append(connection, batch)
+                store.append(self._engine, batch)
                 return
             except SQLAlchemyError as error:
                 self._log.error("audit.write_failed", rows=len(batch), error=type(error).__name__)

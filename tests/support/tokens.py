@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fhir_facade.fhir.r4_types import R4_TYPES
+from smart_auth.records import Role
 from smart_auth.scopes import ScopeSet
 from smart_auth.verify import InvalidToken, VerifiedToken
 
@@ -16,6 +17,8 @@ def user_token(
     fhir_user: str | None = "Practitioner/d1",
     whole_tenant: bool = True,
     patients: Iterable[str] = (),
+    role: Role = "practitioner",
+    app_patients: Iterable[str] | None = None,
     tenant: str = "acme",
 ) -> VerifiedToken:
     """The token of a person's launch; a practitioner with the whole tenant by default."""
@@ -33,6 +36,8 @@ def user_token(
         expires_at=2**40,
         user_whole_tenant=whole_tenant,
         user_patients=frozenset(patients),
+        user_role=role,
+        client_patients=None if app_patients is None else frozenset(app_patients),
     )
 
 

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from fhir_facade.audit.store import metadata
+from fhir_facade.audit.tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],
