@@ -1,27 +1,24 @@
-"""`sync` and `group`: what is in the mirror, and who may export what."""
+"""`sync` and `purge`: what is in the mirror."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Literal
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from fhir_facade.bulk.expiry import withdraw
+from fhir_facade.cli.operator import TENANT, operator
 from fhir_facade.cli.wiring import facade, known_tenant
 from fhir_facade.errors import NotFound
-from fhir_facade.mirror.groups import GroupDefinition, listed
 from fhir_facade.mirror.purge import purge_patient
 from fhir_facade.mirror.reindex import reindex
 from fhir_facade.resources.registry import REGISTRY
 from fhir_facade.sync import runner
 from fhir_facade.sync.job import OnProgress
 from fhir_facade.sync.job import Progress as Step
-
-TENANT = click.option("--tenant", help="Which tenant; not needed when there is one.")
 
 
 def bars(console: Console) -> tuple[Progress, OnProgress]:
@@ -69,50 +66,6 @@ def sync(tenant: str | None, full: bool, remap: bool) -> None:
         raise SystemExit(1)
 
 
-@click.group("group")
-def groups() -> None:
-    """Groups of patients, for exports."""
-
-
-@groups.command("add")
-@TENANT
-@click.argument("group_id")
-@click.option("--name", required=True)
-@click.option("--all", "everyone", is_flag=True, help="All patients of the tenant.")
-@click.option("--site", help="Patients with an appointment at this Location (its id).")
-@click.option("--member", "members", multiple=True, help="Id of a patient; repeatable.")
-def add_group(
-    tenant: str | None,
-    group_id: str,
-    name: str,
-    everyone: bool,
-    site: str | None,
-    members: tuple[str, ...],
-) -> None:
-    """Make or change a group: exactly one of --all, --site and --member says who is in it."""
-    if [everyone, site is not None, bool(members)].count(True) != 1:
-        raise click.UsageError("Give exactly one of --all, --site and --member.")
-    rule: Literal["tenant", "site", "listed"] = (
-        "tenant" if everyone else "site" if site else "listed"
-    )
-    with facade() as parts:
-        slug = known_tenant(parts, tenant)
-        parts.groups.define(
-            slug, GroupDefinition(group_id, name, rule, site or "", listed(members))
-        )
-        parts.groups.refresh(slug)
-    click.echo(group_id)
-
-
-@groups.command("list")
-@TENANT
-def list_groups(tenant: str | None) -> None:
-    """List groups: id, name, rule."""
-    with facade() as parts:
-        for group in parts.groups.list(known_tenant(parts, tenant)):
-            click.echo(f"{group.group_id}\t{group.name}\t{group.rule}")
-
-
 @click.command()
 @TENANT
 @click.argument("patient_id")
@@ -122,11 +75,12 @@ def purge(tenant: str | None, patient_id: str) -> None:
 
     Remove the patient at the upstream first, or the next sync brings it back.
     """
-    with facade() as parts:
-        slug = known_tenant(parts, tenant)
+    with operator(tenant) as at:
+        parts, slug = at.parts, at.tenant
         exports = withdraw(parts.bulk, slug)
         removed = purge_patient(parts.database, slug, patient_id)
         # Groups that name the patient are written anew; then their old versions can go as well.
         parts.groups.refresh(slug)
         removed += purge_patient(parts.database, slug, patient_id)
+        at.record("patient purged", patient_id=patient_id)
     click.echo(json.dumps({"versions": removed, "exports": exports}))

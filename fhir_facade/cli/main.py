@@ -10,11 +10,17 @@ from typing import Any
 
 import click
 
-from fhir_facade.cli.data import groups, purge, sync
+from fhir_facade.cli import app_changes, app_reach  # noqa: F401  they add to `app`
+from fhir_facade.cli.apps import apps
+from fhir_facade.cli.audit import audit
+from fhir_facade.cli.data import purge, sync
 from fhir_facade.cli.demo import demo
 from fhir_facade.cli.doctor import doctor
-from fhir_facade.cli.people import apps, keys, users
+from fhir_facade.cli.grants import grants, sessions
+from fhir_facade.cli.groups import groups
+from fhir_facade.cli.keys import keys
 from fhir_facade.cli.serve import database, serve, worker
+from fhir_facade.cli.users import users
 from fhir_facade.errors import FacadeError
 
 
@@ -38,5 +44,7 @@ def main() -> None:
     os.umask(0o077)  # databases and export files hold patients' data
 
 
-for _command in (demo, serve, worker, sync, users, apps, groups, purge, keys, doctor, database):
+_PROCESSES = (demo, serve, worker, sync, purge, doctor, database)
+_PEOPLE = (users, apps, groups, grants, sessions, keys, audit)
+for _command in (*_PROCESSES, *_PEOPLE):
     main.add_command(_command)

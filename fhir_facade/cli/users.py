@@ -1,0 +1,214 @@
+"""`user`: people who can log in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fhir_facade.cli.inputs import STDIN, ask_secret
+from fhir_facade.cli.operator import TENANT, Operator, operator, sentences
+from fhir_facade.cli.printing import JSON, print_list, print_one
+from fhir_facade.errors import NotFound
+
+if TYPE_CHECKING:
+    from smart_auth.records import User
+
+ROLES = ("practitioner", "patient", "admin", "developer")
+SERVICES = ("patient", "provider")
+
+
+@click.group("user")
+def users() -> None:
+    """People who can log in."""
+
+
+@users.command("add")
+@TENANT
+@click.argument("username")
+@click.option("--role", type=click.Choice(ROLES), required=True)
+@click.option("--name", default="", help="The person's name, as pages show it.")
+@click.option("--service", type=click.Choice(SERVICES), help="For whom a developer builds apps.")
+@click.option("--fhir-user", help="Relative reference, such as Practitioner/qubs-12.")
+@click.option("--patient", "patients", multiple=True, help="Id of an assigned patient; repeatable.")
+@click.option("--whole-tenant", is_flag=True, help="Reaches every patient of the tenant.")
+@click.option("--scope", help="The most any grant of this user may hold.")
+@click.option("--password", hidden=True)
+@STDIN
+def add_user(
+    tenant: str | None, username: str, password: str | None, from_stdin: bool, **options: Any
+) -> None:
+    """Create a user; the password is asked for, or read from standard input with --stdin."""
+    from smart_auth import admin
+    from smart_auth.store import AlreadyExists
+
+    secret = password or ask_secret("Password", from_stdin)
+    with operator(tenant) as at, sentences():
+        if options["service"] and options["role"] != "developer":
+            raise ValueError("A service is for developers only")
+        if at.store.users.by_username(at.tenant, username):
+            raise AlreadyExists("There is a user of that name")
+        options["scopes"] = options.pop("scope")
+        user = admin.create_user(at.store, at.tenant, username, secret, **options)
+        at.record("user created", user_id=user.user_id)
+    click.echo(user.user_id)
+
+
+@users.command("list")
+@TENANT
+@click.option("--role", type=click.Choice(ROLES))
+@JSON
+def list_users(tenant: str | None, role: str | None, as_json: bool) -> None:
+    """List users: id, name, role, state."""
+    with operator(tenant) as at:
+        found = [_described(at, user) for user in at.store.users.list(at.tenant)]
+    wanted = [user for user in found if role in (None, user["role"])]
+    print_list(wanted, ("user_id", "username", "role", "state"), as_json)
+
+
+@users.command("show")
+@TENANT
+@click.argument("username")
+@JSON
+def show_user(tenant: str | None, username: str, as_json: bool) -> None:
+    """Show a user, without anything secret."""
+    with operator(tenant) as at:
+        print_one(_described(at, at.user(username)), as_json)
+
+
+@users.command("set")
+@TENANT
+@click.argument("username")
+@click.option("--name", help="The person's name, as pages show it.")
+@click.option("--role", type=click.Choice(ROLES))
+@click.option("--service", type=click.Choice(SERVICES), help="For whom a developer builds apps.")
+@click.option("--fhir-user", help="Relative reference; '' for none.")
+@click.option("--scope", help="The most any grant may hold; '' for no limit.")
+@click.option("--whole-tenant/--assigned-only", default=None, help="Every patient, or those given.")
+@click.option("--active/--inactive", default=None, help="Whether the user may log in.")
+def set_user(tenant: str | None, username: str, **options: Any) -> None:
+    """Change what is given; it holds for tokens that are already out."""
+    from smart_auth import admin
+
+    changes = {name: value for name, value in options.items() if value is not None}
+    if not changes:
+        raise click.UsageError("Say what to change.")
+    for name in ("fhir_user", "scope"):
+        if changes.get(name) == "":
+            changes[name] = None
+    with operator(tenant) as at, sentences():
+        user = at.user(username)
+        admin.change_user(at.store, user, **changes)
+        at.record("user changed", user_id=user.user_id)
+
+
+@users.command("assign")
+@TENANT
+@click.argument("username")
+@click.argument("patients", nargs=-1, required=True, metavar="PATIENT...")
+def assign(tenant: str | None, username: str, patients: tuple[str, ...]) -> None:
+    """Let a user see these patients too."""
+    with operator(tenant) as at:
+        user = at.user(username)
+        _put_patients(at, user, user.patients | at.known_patients(patients))
+
+
+@users.command("unassign")
+@TENANT
+@click.argument("username")
+@click.argument("patients", nargs=-1, required=True, metavar="PATIENT...")
+def unassign(tenant: str | None, username: str, patients: tuple[str, ...]) -> None:
+    """Take patients from a user, and from the apps of a developer."""
+    with operator(tenant) as at:
+        user = at.user(username)
+        _put_patients(at, user, user.patients - frozenset(patients))
+
+
+@users.command("password")
+@TENANT
+@click.argument("username")
+@STDIN
+def set_password(tenant: str | None, username: str, from_stdin: bool) -> None:
+    """Give a user a new password, and end the user's sessions."""
+    from smart_auth import admin
+
+    secret = ask_secret("New password", from_stdin)
+    with operator(tenant) as at, sentences():
+        user = at.user(username)
+        changed = admin.set_password(at.store, user, secret)
+        admin.end_sessions(at.store, changed)
+        at.record("password reset", user_id=user.user_id)
+
+
+@users.command("pin")
+@TENANT
+@click.argument("username")
+@STDIN
+def set_pin(tenant: str | None, username: str, from_stdin: bool) -> None:
+    """Let a user log in with a PIN besides the password, instead of any second factor before."""
+    from smart_auth import admin
+
+    secret = ask_secret("PIN", from_stdin)
+    with operator(tenant) as at, sentences():
+        user = at.user(username)
+        admin.give_pin(at.store, user, secret)
+        at.record("PIN given to a user", user_id=user.user_id)
+
+
+@users.command("totp")
+@TENANT
+@click.argument("username")
+def give_totp(tenant: str | None, username: str) -> None:
+    """Let a user log in with one-time codes; prints the address for the authenticator, once."""
+    from smart_auth import admin
+
+    with operator(tenant) as at, sentences():
+        user = at.user(username)
+        made = admin.give_totp(at.store, at.parts.auth_settings, user, at.info.name)
+        at.record("one-time codes given to a user", user_id=user.user_id)
+    click.echo(made.uri)
+
+
+@users.command("reset-factor")
+@TENANT
+@click.argument("username")
+def reset_factor(tenant: str | None, username: str) -> None:
+    """Forget a lost PIN or authenticator, and end the user's sessions."""
+    from smart_auth import admin
+
+    with operator(tenant) as at:
+        user = at.user(username)
+        if not admin.reset_factor(at.store, user):
+            raise NotFound("The user has no second factor.")
+        at.record("second factor reset", user_id=user.user_id)
+
+
+def _put_patients(at: Operator, user: User, patients: frozenset[str]) -> None:
+    """Assign exactly these, with an act in the trail for each patient given or taken."""
+    from smart_auth import admin
+
+    with sentences():
+        admin.change_user(at.store, user, patients=patients)
+    for patient in sorted(patients - user.patients):
+        at.record("patient assigned to a user", user_id=user.user_id, patient_id=patient)
+    for patient in sorted(user.patients - patients):
+        at.record("patient taken from a user", user_id=user.user_id, patient_id=patient)
+
+
+def _described(at: Operator, user: User) -> dict[str, Any]:
+    from smart_auth import admin
+
+    return {
+        "user_id": user.user_id,
+        "username": user.username,
+        "name": user.name,
+        "role": user.role,
+        "state": "active" if user.active else "inactive",
+        "service": user.service,
+        "fhir_user": user.fhir_user,
+        "whole_tenant": user.whole_tenant,
+        "patients": sorted(user.patients),
+        "scope": user.scope,
+        "second_factor": admin.factor_of(at.store, user),
+        "profile": dict(user.profile),
+    }
