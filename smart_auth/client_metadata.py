@@ -12,6 +12,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey, import_key
 
 from smart_auth import keyring
+from smart_auth.client_details import InvalidDetail, check_name, details_of
 from smart_auth.records import AuthMethod, Client
 from smart_auth.settings import LOOPBACK_HOSTS
 
@@ -41,24 +42,27 @@ def client_from_metadata(tenant: str, metadata: Mapping[str, Any]) -> tuple[Clie
     """The client these metadata describe, and its secret if it has one (made when not given).
 
     Without `token_endpoint_auth_method`: `private_key_jwt` when keys are given,
-    `client_secret_basic` when a secret is, otherwise `none`.
+    `client_secret_basic` when a secret is, otherwise `none`. What is only for people to read goes
+    into `Client.details`. Raises `InvalidClientMetadata`.
     """
     client_id = _client_id(metadata)
     method = _auth_method(metadata)
     redirect_uris = _redirect_uris(metadata)
     grant_types = _grant_types(metadata, method, redirect_uris)
+    _check_response_types(metadata, grant_types)
     jwks, jwks_uri = _keys(metadata, method)
     secret = _secret(metadata, method)
     if metadata.get("pkce_optional") and method == "none":
         raise InvalidClientMetadata("A public client cannot be exempted from PKCE")
-    launches = "authorization_code" in grant_types
-    default_scope = DEFAULT_LAUNCH_SCOPE if launches else DEFAULT_BACKEND_SCOPE
+    if metadata.get("may_launch") and method == "none":
+        raise InvalidClientMetadata("A public client cannot make launches for users")
+    name, details = _shown(metadata)
     client = Client(
         tenant=tenant,
         client_id=client_id,
-        name=_text(metadata, "client_name") or client_id,
+        name=name or client_id,
         auth_method=method,
-        scope=_text(metadata, "scope") or default_scope,
+        scope=_text(metadata, "scope") or _default_scope(grant_types),
         secret_hash=None if secret is None else keyring.hash_token(secret),
         redirect_uris=redirect_uris,
         launch_uri=_launch_uri(metadata),
@@ -71,8 +75,25 @@ def client_from_metadata(tenant: str, metadata: Mapping[str, Any]) -> tuple[Clie
         may_introspect=bool(metadata.get("may_introspect", False)),
         valid_from=_seconds(metadata, "valid_from"),
         valid_to=_seconds(metadata, "valid_to"),
+        may_launch=bool(metadata.get("may_launch", False)),
+        details=details,
     )
     return client, secret
+
+
+def _shown(metadata: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
+    """The app's name and what else people are shown of it."""
+    name = _text(metadata, "client_name")
+    try:
+        return None if name is None else check_name(name), details_of(metadata)
+    except InvalidDetail as problem:
+        raise InvalidClientMetadata(str(problem)) from None
+
+
+def _default_scope(grant_types: tuple[str, ...]) -> str:
+    if "authorization_code" in grant_types:
+        return DEFAULT_LAUNCH_SCOPE
+    return DEFAULT_BACKEND_SCOPE if grant_types else ""
 
 
 def check_jwks(document: Any) -> None:
@@ -182,7 +203,14 @@ def redirect_uri_allowed(uri: str) -> bool:
 def _grant_types(
     metadata: Mapping[str, Any], method: AuthMethod, redirect_uris: tuple[str, ...]
 ) -> tuple[str, ...]:
-    default = ["authorization_code", "refresh_token"] if redirect_uris else ["client_credentials"]
+    if redirect_uris:
+        default = ["authorization_code", "refresh_token"]
+    elif method != "private_key_jwt" and (
+        metadata.get("may_launch") or metadata.get("may_introspect")
+    ):
+        default = []
+    else:
+        default = ["client_credentials"]
     grant_types = _strings(metadata, "grant_types") or default
     unknown = [name for name in grant_types if name not in _GRANT_TYPES]
     if unknown:
@@ -194,6 +222,15 @@ def _grant_types(
     if "client_credentials" in grant_types and method != "private_key_jwt":
         raise InvalidClientMetadata("client_credentials needs the private_key_jwt method and keys")
     return tuple(dict.fromkeys(grant_types))
+
+
+def _check_response_types(metadata: Mapping[str, Any], grant_types: tuple[str, ...]) -> None:
+    """They must go with the grant types (RFC 7591 section 2.1)."""
+    said = _strings(metadata, "response_types")
+    if said and said != ["code"]:
+        raise InvalidClientMetadata("response_types may hold only code")
+    if said and "authorization_code" not in grant_types:
+        raise InvalidClientMetadata("response_types code needs the grant type authorization_code")
 
 
 def _keys(metadata: Mapping[str, Any], method: AuthMethod) -> tuple[str | None, str | None]:

@@ -31,15 +31,15 @@ class Launches:
         """A launch value for one user and one app: opaque, good once, for five minutes.
 
         `patient` and `encounter` are ids without type; `fhir_context` holds objects with at least
-        `reference`. Raises LookupError for an unknown user or client, ValueError for a context that
-        is not such objects.
+        one of `reference`, `canonical` and `identifier`. Raises LookupError for an unknown user or
+        client, ValueError for a context that is not such objects.
         """
         if self._core.store.users.get(tenant, user_id) is None:
             raise LookupError("No such user")
         if self._core.store.clients.get(tenant, client_id) is None:
             raise LookupError("No such client")
-        if not all(isinstance(item.get("reference"), str) for item in fhir_context):
-            raise ValueError("Each item of fhirContext must be an object with a reference")
+        if not all({"reference", "canonical", "identifier"} & set(item) for item in fhir_context):
+            raise ValueError("Each of fhirContext must have a reference, canonical or identifier")
         value = keyring.random_token()
         now = clock.now()
         context = LaunchContext(

@@ -13,6 +13,7 @@ _LOOPBACK_WITH_PORT = re.compile(r"^(http://(?:127\.0\.0\.1|\[::1\])):\d{1,5}(?=
 
 Role = Literal["practitioner", "patient", "admin", "developer"]
 Service = Literal["patient", "provider"]
+FactorKind = Literal["pin", "totp"]
 AuthMethod = Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"]
 GrantKind = Literal["launch", "backend"]
 
@@ -166,6 +167,18 @@ class Session:
 
 
 @dataclass(frozen=True)
+class SecondFactor:
+    """What a user shows besides the password: `secret` is a PIN's argon2 hash or a wrapped TOTP
+    seed, `last_step` the time step last accepted."""
+
+    user_id: str
+    kind: FactorKind
+    secret: str = field(repr=False)
+    last_step: int | None
+    created_at: int
+
+
+@dataclass(frozen=True)
 class PendingAuthorization:
     """An authorization request that waits for login, patient or consent.
 
@@ -272,6 +285,37 @@ class SigningKey:
     created_at: int
     retired_at: int | None
     remove_at: int | None
+
+
+@dataclass(frozen=True)
+class InitialAccessToken:
+    """What opens dynamic registration; its value is kept as a hash only. `uses_left` None is no
+    limit; times in epoch seconds."""
+
+    token_id: str
+    name: str
+    made_by: str
+    created_at: int
+    expires_at: int
+    uses_left: int | None
+    revoked_at: int | None = None
+
+    def good(self, now: int) -> bool:
+        """Whether an app may still be registered with it."""
+        used_up = self.uses_left is not None and self.uses_left <= 0
+        return self.revoked_at is None and now < self.expires_at and not used_up
+
+
+@dataclass(frozen=True)
+class LoginTicket:
+    """A host EHR's word, `made_by` a client id, that this user is logged in there; `wrapped` is the
+    address it is for, encrypted."""
+
+    user_id: str
+    made_by: str
+    wrapped: str
+    created_at: int
+    expires_at: int
 
 
 @dataclass(frozen=True)

@@ -1,76 +1,120 @@
-"""Scopes in plain words, for the person who decides."""
+"""Scopes in plain words, for the person who decides: whole sentences, and names of their parts."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
+from smart_auth.ports import CategoryChoice
 from smart_auth.records import Role
-from smart_auth.scopes import Category, Level, Scope
+from smart_auth.scopes import Category, Scope
 
 _SPECIAL = {
-    "launch": "Know what you have open in your record system, such as the patient",
-    "launch/patient": "Know which patient was chosen",
-    "launch/encounter": "Know which visit was chosen",
-    "openid": "Know who you are when you log in",
-    "fhirUser": "See your own entry in this server's directory",
-    "profile": "See your own entry in this server's directory",
-    "offline_access": "Keep this access when you are not using the app, until you end it",
-    "online_access": "Keep this access while you stay logged in",
+    "launch": "Know what is open in the record system, such as the patient.",
+    "launch/patient": "Know which patient was chosen.",
+    "launch/encounter": "Know which visit was chosen.",
+    "openid": "Know that it is you who logged in, by an identifier.",
+    "fhirUser": "Know which entry in this server's directory is yours, and see it.",
+    "profile": "Know which entry in this server's directory is yours.",
+    "offline_access": "Keep this access when you are not using the app, until you end it.",
+    "online_access": "Keep this access while you stay logged in here.",
 }
 
-_ALL = frozenset("cruds")
+_OF_PATIENTS = {
+    "AllergyIntolerance": "allergies",
+    "Appointment": "appointments",
+    "CarePlan": "care plans",
+    "CareTeam": "care teams",
+    "Condition": "diagnoses and health problems",
+    "Consent": "consents",
+    "Coverage": "insurance",
+    "DiagnosticReport": "reports of examinations",
+    "DocumentReference": "documents",
+    "Encounter": "visits",
+    "ImagingStudy": "images",
+    "Immunization": "vaccinations",
+    "MedicationRequest": "prescriptions",
+    "MedicationStatement": "medication",
+    "Observation": "measurements and results",
+    "Patient": "personal details",
+    "Provenance": "notes on where entries come from",
+    "AuditEvent": "log of who used the record",
+    "RelatedPerson": "relatives and contacts",
+    "ServiceRequest": "orders and referrals",
+}
+
+_OF_THE_CLINIC = {
+    "ConceptMap": "how the clinic's codes are translated",
+    "Group": "lists of patients",
+    "HealthcareService": "the services the clinic offers",
+    "Location": "the clinic's places",
+    "Medication": "the list of medicines",
+    "Organization": "the clinic and organizations it works with",
+    "Practitioner": "the clinic's staff",
+    "PractitionerRole": "what the clinic's staff does",
+    "Schedule": "the clinic's calendars",
+    "Slot": "free times of the clinic",
+}
+
 _VERBS = {"c": "add", "u": "change", "d": "delete"}
+_READING = {frozenset("rs"): "see", frozenset("r"): "open", frozenset("s"): "search"}
 
-_IRREGULAR = {"Appointment": "appointments", "Media": "media", "AllergyIntolerance": "allergies"}
 
-
-def describe(item: Scope | str, role: Role) -> str:
-    """One sentence fragment that says what the app could do."""
+def describe(item: Scope | str, role: Role, known: Sequence[CategoryChoice] = ()) -> str:
+    """One sentence that says what the app could do, to a user of this role. `known` are categories
+    of the scope's type with the words people have for them."""
     if isinstance(item, str):
         return _SPECIAL[item]
-    return f"{_verbs(item)} {_things(item)} {_whose(item.level, role)}"
+    verbs = _verbs(item)
+    text = f"{verbs[0].upper()}{verbs[1:]} {_things(item, role)}"
+    if item.categories:
+        text += f", only {_categories(item, known)}"
+    return text + "."
 
 
-def _verbs(scope: Scope) -> str:
-    if scope.letters == _ALL:
-        return "See, add, change and delete"
-    words = []
-    if scope.letters & {"r", "s"}:
-        words.append(_reading(scope.letters))
-    words += [_VERBS[letter] for letter in "cud" if letter in scope.letters]
-    text = words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
-    return text[0].upper() + text[1:]
+def name_of(scope: Scope, known: Sequence[CategoryChoice] = ()) -> str:
+    """What one type, or categories of it, is called in a list."""
+    words = _categories(scope, known) if scope.categories else _noun(scope.type)
+    return words[0].upper() + words[1:]
 
 
-def _reading(letters: frozenset[str]) -> str:
-    if {"r", "s"} <= letters:
-        return "see"
-    return "open" if "r" in letters else "search"
+def _categories(scope: Scope, known: Sequence[CategoryChoice]) -> str:
+    return " or ".join(_category(category, known) for category in scope.categories)
 
 
-def _things(scope: Scope) -> str:
-    noun = "all kinds of data" if scope.type == "*" else _plural(scope.type)
-    if not scope.categories:
-        return noun
-    return f"{noun} in the category {' or '.join(map(_category, scope.categories))}"
-
-
-def _category(category: Category) -> str:
+def _category(category: Category, known: Sequence[CategoryChoice]) -> str:
+    for choice in known:
+        if choice.code == category.code and category.system in (None, choice.system):
+            return choice.text
     return category.code.replace("-", " ")
 
 
-def _plural(resource_type: str) -> str:
-    if resource_type in _IRREGULAR:
-        return _IRREGULAR[resource_type]
+def _verbs(scope: Scope) -> str:
+    reading = scope.letters & {"r", "s"}
+    words = [_READING[reading]] if reading else []
+    words += [_VERBS[letter] for letter in "cud" if letter in scope.letters]
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
+
+
+def _things(scope: Scope, role: Role) -> str:
+    """What it is about, and whose it is."""
+    if scope.type in _OF_THE_CLINIC:
+        return _OF_THE_CLINIC[scope.type]
+    everything, noun = scope.type == "*", _noun(scope.type)
+    if scope.level == "patient":
+        whose = "your" if role == "patient" else "this patient's"
+        return f"everything in {whose} record" if everything else f"{whose} {noun}"
+    if scope.level == "user" and role == "patient":
+        return f"{'everything' if everything else f'the {noun}'} you may see yourself"
+    whom = "every patient you may see" if scope.level == "user" else "the patients it is assigned"
+    return f"everything about {whom}" if everything else f"the {noun} of {whom}"
+
+
+def _noun(resource_type: str) -> str:
+    noun = _OF_PATIENTS.get(resource_type) or _OF_THE_CLINIC.get(resource_type)
+    if noun is not None:
+        return noun
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", resource_type).lower()
     if words.endswith("y") and words[-2] not in "aeiou":
         return words[:-1] + "ies"
     return words if words.endswith("s") else words + "s"
-
-
-def _whose(level: Level, role: Role) -> str:
-    if level == "patient":
-        return "of your own record" if role == "patient" else "of the chosen patient"
-    if level == "user":
-        return "that you may see yourself" if role == "patient" else "of everybody you may see"
-    return "of everybody this app is assigned"

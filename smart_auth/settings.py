@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
+
+from smart_auth.login_provider import LoginProvider
+from smart_auth.records import Role
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -27,6 +31,7 @@ class Lifetimes:
     session: int = 8 * 3600
     pending_authorization: int = 1800
     assertion: int = 300
+    federated_login: int = 600
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,9 @@ class AuthSettings:
     `secret_keys`: the first encrypts, all decrypt. `demo` allows http on loopback, JWKS on private
     addresses and generous limits. `approve_apps`: what becomes of apps that developers register
     (None: see `app_approval`); `sign_up`: whether developers may make accounts of their own.
-    Raises `UnsafeSettings` for an unsafe combination.
+    `require_second_factor`: users of these roles who have none set one up at their next login here.
+    `providers`: external OpenID providers to log in with, by tenant. Raises `UnsafeSettings` for an
+    unsafe combination.
     """
 
     public_url: str
@@ -77,7 +84,9 @@ class AuthSettings:
     lifetimes: Lifetimes = field(default_factory=Lifetimes)
     limits: Limits | None = None
     approve_apps: Approval | None = None
+    require_second_factor: frozenset[Role] = frozenset()
     sign_up: bool = True
+    providers: Mapping[str, Sequence[LoginProvider]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.public_url)
@@ -87,6 +96,19 @@ class AuthSettings:
             raise UnsafeSettings("The public URL must use https outside demo mode.")
         if not self.secret_keys or any(len(key) < 16 for key in self.secret_keys):
             raise UnsafeSettings("The secret keys must be set, each of at least 16 characters.")
+        for providers in self.providers.values():
+            self._check_providers(providers)
+
+    def _check_providers(self, providers: Sequence[LoginProvider]) -> None:
+        if len({one.name for one in providers}) < len(providers):
+            raise UnsafeSettings("Two login providers of a tenant have the same name.")
+        if not self.demo and any(not one.issuer.startswith("https://") for one in providers):
+            raise UnsafeSettings("The issuer of a login provider must use https outside demo mode.")
+
+    def provider(self, tenant: str, name: str) -> LoginProvider | None:
+        """The login provider of this name at a tenant."""
+        found = (one for one in self.providers.get(tenant, ()) if one.name == name)
+        return next(found, None)
 
     @property
     def cookie_secure(self) -> bool:

@@ -16,6 +16,14 @@ from smart_auth.admin.clients import (
     list_clients,
     new_client_secret,
 )
+from smart_auth.admin.factors import (
+    end_sessions,
+    factor_of,
+    give_pin,
+    give_totp,
+    reset_factor,
+)
+from smart_auth.admin.federation import link_identity, list_identities, unlink_identity
 from smart_auth.admin.keys import KEY_OVERLAP, create_tenant_keys, rotate_keys
 from smart_auth.admin.users import (
     change_user,
@@ -23,6 +31,7 @@ from smart_auth.admin.users import (
     create_user,
     list_users,
     set_password,
+    shortest_password,
 )
 from smart_auth.client_metadata import InvalidClientMetadata
 
@@ -42,9 +51,18 @@ __all__ = [
     "create_user",
     "deactivate_client",
     "delete_client",
+    "end_sessions",
+    "factor_of",
+    "give_pin",
+    "give_totp",
+    "link_identity",
     "list_clients",
+    "list_identities",
     "list_users",
     "new_client_secret",
+    "reset_factor",
     "rotate_keys",
     "set_password",
+    "shortest_password",
+    "unlink_identity",
 ]

@@ -12,6 +12,8 @@ from smart_auth.records import Role, User
 from smart_auth.store import AuthStore
 
 SHORTEST_PASSWORD = 8
+SHORTEST_ADMIN_PASSWORD = 12
+LONGEST_PASSWORD = 200
 
 
 def create_user(
@@ -34,7 +36,7 @@ def create_user(
     """
     if not username.strip():
         raise ValueError("The user name must not be empty")
-    check_new_password(password)
+    check_new_password(password, username, role)
     if role == "patient" and whole_tenant:
         raise ValueError("A patient cannot be given the whole tenant")
     user = User(
@@ -62,8 +64,8 @@ def change_user(store: AuthStore, user: User, **changes: Any) -> User:
 
 
 def set_password(store: AuthStore, user: User, password: str) -> User:
-    """Give a user a new password."""
-    check_new_password(password)
+    """Give a user a new password. Raises ValueError; sessions go on (`end_sessions`)."""
+    check_new_password(password, user.username, user.role)
     return change_user(store, user, password_hash=hash_password(password))
 
 
@@ -72,7 +74,18 @@ def list_users(store: AuthStore, tenant: str) -> list[User]:
     return list(store.users.list(tenant))
 
 
-def check_new_password(password: str) -> None:
-    """Raise ValueError for a password that is too short."""
-    if len(password) < SHORTEST_PASSWORD:
-        raise ValueError(f"The password needs at least {SHORTEST_PASSWORD} characters")
+def check_new_password(password: str, username: str = "", role: Role | None = None) -> None:
+    """Raise ValueError, with a sentence for the person, unless this may become the password of
+    somebody with this user name and role."""
+    shortest = shortest_password(role)
+    if len(password) < shortest:
+        raise ValueError(f"The password needs at least {shortest} characters")
+    if len(password) > LONGEST_PASSWORD:
+        raise ValueError(f"The password may have at most {LONGEST_PASSWORD} characters")
+    if username and password.casefold() == username.casefold():
+        raise ValueError("The password must not be the user name")
+
+
+def shortest_password(role: Role | None) -> int:
+    """How many characters the password of a user in this role needs."""
+    return SHORTEST_ADMIN_PASSWORD if role == "admin" else SHORTEST_PASSWORD

@@ -6,6 +6,7 @@ from sqlalchemy.exc import SQLAlchemyError as StoreFailure
 
 from smart_auth.store.clients import AlreadyExists, ClientStore, FetchedKeys
 from smart_auth.store.database import Database
+from smart_auth.store.factors import FactorStore
 from smart_auth.store.grants import GrantStore, family_member
 from smart_auth.store.keys import KeyStore
 from smart_auth.store.limits import LimitStore
@@ -31,6 +32,7 @@ class AuthStore:
         self.database = database
         self.clients = ClientStore(database)
         self.users = UserStore(database)
+        self.factors = FactorStore(database)
         self.sessions = SessionStore(database)
         self.launches = LaunchStore(database)
         self.pending = PendingStore(database)

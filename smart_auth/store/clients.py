@@ -69,8 +69,7 @@ class ClientStore:
         """Register; raises `AlreadyExists`."""
         try:
             with self._database.write() as connection:
-                connection.execute(insert(t.client).values(_values(client)))
-                _put_lists(connection, client)
+                insert_client(connection, client)
         except IntegrityError:
             raise AlreadyExists(f"Client {client.client_id} is already registered") from None
 
@@ -168,6 +167,12 @@ class ClientStore:
             connection.execute(
                 insert(t.client_jwks).values(tenant=tenant, client_id=client_id, **vars(keys))
             )
+
+
+def insert_client(connection: Connection, client: Client) -> None:
+    """Register, as part of a transaction. Raises SQLAlchemy's IntegrityError."""
+    connection.execute(insert(t.client).values(_values(client)))
+    _put_lists(connection, client)
 
 
 def _put_lists(connection: Connection, client: Client) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -27,35 +28,50 @@ class SessionStore:
 
     def get(self, tenant: str, session_hash: str, now: int) -> Session | None:
         """The session while it lives: not ended, not expired."""
+        found = self._live(tenant, now, t.session.c.session_hash == session_hash)
+        return found[0] if found else None
+
+    def list(self, tenant: str, user_id: str, now: int) -> Sequence[Session]:
+        """The live sessions of a user, newest first."""
+        return self._live(tenant, now, t.session.c.user_id == user_id)
+
+    def end(self, tenant: str, session_hash: str, now: int) -> bool:
+        """End the session and the grants that were to last only as long as it (online access);
+        False when it was not live."""
+        return self._end(tenant, now, t.session.c.session_hash == session_hash) == 1
+
+    def end_all(self, tenant: str, user_id: str, now: int, but: str = "") -> int:
+        """End the live sessions of a user, and their online access; `but` is the hash of one that
+        stays. Returns how many there were."""
+        c = t.session.c
+        return self._end(tenant, now, (c.user_id == user_id) & (c.session_hash != but))
+
+    def _live(self, tenant: str, now: int, which: ColumnElement[bool]) -> Sequence[Session]:
         c = t.session.c
         with self._database.read() as connection:
-            row = connection.execute(
-                select(
-                    c.session_hash, c.user_id, c.origin, c.auth_time, c.expires_at, c.methods
-                ).where(
-                    c.tenant == tenant,
-                    c.session_hash == session_hash,
-                    c.ended_at.is_(None),
-                    c.expires_at > now,
-                )
-            ).first()
-        return None if row is None else Session(*row)
+            rows = connection.execute(
+                select(c.session_hash, c.user_id, c.origin, c.auth_time, c.expires_at, c.methods)
+                .where(c.tenant == tenant, which, c.ended_at.is_(None), c.expires_at > now)
+                .order_by(c.auth_time.desc(), c.session_hash)
+            ).all()
+        return [Session(*row) for row in rows]
 
-    def end(self, tenant: str, session_hash: str, now: int) -> None:
-        """End the session and the grants that were to last only as long as it (online access)."""
+    def _end(self, tenant: str, now: int, which: ColumnElement[bool]) -> int:
         c, g = t.session.c, t.access_grant.c
         with self._database.write() as connection:
-            connection.execute(
+            ended = connection.execute(
                 update(t.session)
-                .where(c.tenant == tenant, c.session_hash == session_hash, c.ended_at.is_(None))
+                .where(c.tenant == tenant, which, c.ended_at.is_(None), c.expires_at > now)
                 .values(ended_at=now)
-            )
+            ).rowcount
             connection.execute(
                 update(t.access_grant)
-                .where(g.tenant == tenant, g.session_hash == session_hash, g.revoked_at.is_(None))
+                .where(g.tenant == tenant, g.revoked_at.is_(None))
+                .where(g.session_hash.in_(select(c.session_hash).where(c.tenant == tenant, which)))
                 .where(g.scope.like("%online_access%"))
                 .values(revoked_at=now, revoked_why="logout")
             )
+        return ended
 
 
 class LaunchStore:

@@ -39,6 +39,15 @@ class UserStore:
         """By the name typed at login (exact)."""
         return self._one(tenant, t.user_account.c.username == username)
 
+    def by_fhir_user(self, tenant: str, reference: str) -> Sequence[User]:
+        """Those who are this FHIR resource (`Practitioner/…`)."""
+        c = t.user_account.c
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(t.user_account).where(c.tenant == tenant, c.fhir_user == reference)
+            ).all()
+            return [_user(row, _patients(connection, tenant, row.user_id)) for row in rows]
+
     def list(self, tenant: str) -> Sequence[User]:
         """All users of the tenant, by user name."""
         c = t.user_account.c

@@ -1,63 +1,120 @@
-"""What a logged-in person granted before, and how to end it; the looks of all pages."""
+"""A person's own account: password, second step, where they are logged in; and the way out."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Response, request
 
-from smart_auth import clock
+from smart_auth import admin, clock, logins
 from smart_auth.core import Core
+from smart_auth.logins import LoginOutcome
 from smart_auth.ports import TenantInfo
-from smart_auth.records import Grant, User
-from smart_auth.scope_words import describe
+from smart_auth.records import Session
 from smart_auth.sessions import Sessions
-from smart_auth.web import pages
+from smart_auth.web import factor_forms, pages
 from smart_auth.web.browser import Browser
-from smart_auth.web.launch_pages import patient_shown
 from smart_auth.web.routes import FORM, READ, Route
 from smart_auth.web.steps import stale_form
-from smart_auth.web.visitor import visit
+from smart_auth.web.times import moment
+from smart_auth.web.visitor import Visitor, visit
+
+_DONE = {
+    "password": "Your password is changed. You are logged out everywhere else.",
+    "factor": "Your second step is set up. You are logged out everywhere else.",
+    "removed": "Your second step is removed.",
+    "session": "The login is ended.",
+    "sessions": "You are logged out everywhere else.",
+}
+_FACTORS = {"pin": "A PIN", "totp": "An authenticator app"}
+_ROLES = {
+    "patient": "Patient",
+    "practitioner": "Practitioner",
+    "admin": "Administrator",
+    "developer": "Developer",
+}
+_METHODS = {"pin": "PIN", "otp": "authenticator app"}
 
 
 class AccountViews:
-    """The management page; `tenant` is already known to exist."""
+    """The account pages; `tenant` is already known to exist."""
 
     def __init__(self, core: Core, sessions: Sessions) -> None:
         self._core = core
         self._sessions = sessions
 
     def routes(self) -> list[Route]:
-        """A person's own pages."""
+        """A person's own account."""
         return [
-            Route("/auth/manage", self.manage, FORM),
+            Route("/auth/account", self.account, READ),
+            Route("/auth/account/password", self.password, ("POST",)),
+            Route("/auth/account/factor", self.factor, FORM),
+            Route("/auth/account/sessions", self.sessions, ("POST",)),
             Route("/auth/logout", self.logout, ("POST",)),
             Route("/auth/style.css", self.stylesheet, READ),
         ]
 
-    def manage(self, tenant: TenantInfo) -> Response:
-        """The user's grants; a POST ends one of them."""
-        visitor = visit(self._core, self._sessions, tenant, "manage")
+    def account(self, tenant: TenantInfo) -> Response:
+        """What there is."""
+        visitor = visit(self._core, self._sessions, tenant, "account")
         if isinstance(visitor, Response):
             return visitor
-        browser, user = visitor.browser, visitor.user
-        ended = False
-        if request.method == "POST":
-            if not browser.form_is_ours("manage"):
-                return stale_form(self._core, tenant)
-            ended = self._end(tenant, user, pages.posted("grant"))
-        grants = self._core.store.grants.live(tenant.slug, clock.now(), user_id=user.user_id)
-        response = pages.page(
-            self._core,
-            tenant,
-            "manage.html",
-            csrf=browser.csrf("manage"),
-            user=user,
-            grants=[self._shown(tenant, user, grant) for grant in grants],
-            ended=ended,
-        )
-        return response
+        return self._overview(tenant, visitor, {})
+
+    def password(self, tenant: TenantInfo) -> Response:
+        """Change the password."""
+        visitor = self._sender(tenant)
+        if isinstance(visitor, Response):
+            return visitor
+        user = visitor.user
+        if pages.posted("new") != pages.posted("again"):
+            return self._overview(tenant, visitor, {"again": "The two new passwords differ."})
+        refused = self._confirm(tenant, visitor, "old")
+        if refused:
+            return self._overview(tenant, visitor, refused)
+        try:
+            admin.set_password(self._core.store, user, pages.posted("new"))
+        except ValueError as error:
+            return self._overview(tenant, visitor, {"new": f"{error}."})
+        self._log_out_elsewhere(tenant, visitor)
+        return self._done(tenant, visitor, "password", "password changed")
+
+    def factor(self, tenant: TenantInfo) -> Response:
+        """Set up a second step, or remove it; the password is asked again for either."""
+        if request.method != "POST":
+            visitor = visit(self._core, self._sessions, tenant, "account/factor")
+            if isinstance(visitor, Response):
+                return visitor
+            return self._factor_page(tenant, visitor, {})
+        visitor = self._sender(tenant)
+        if isinstance(visitor, Response):
+            return visitor
+        if pages.posted("kind") == "none":
+            return self._remove_factor(tenant, visitor)
+        refused = self._confirm(tenant, visitor, "password")
+        if refused:
+            return self._factor_page(tenant, visitor, refused)
+        kind, errors = factor_forms.take(self._core, tenant, visitor.user)
+        if kind is None:
+            return self._factor_page(tenant, visitor, errors)
+        self._log_out_elsewhere(tenant, visitor)
+        return pages.see_other(self._core, tenant, "account?done=factor")
+
+    def sessions(self, tenant: TenantInfo) -> Response:
+        """End one login of the user, or all but this one."""
+        visitor = self._sender(tenant)
+        if isinstance(visitor, Response):
+            return visitor
+        wanted = pages.posted("session")
+        if wanted == "others":
+            self._log_out_elsewhere(tenant, visitor)
+            return self._done(tenant, visitor, "sessions", "other logins ended")
+        own = self._core.store.sessions.list(tenant.slug, visitor.user.user_id, clock.now())
+        if wanted not in {session.session_hash for session in own}:
+            return pages.see_other(self._core, tenant, "account")
+        self._core.store.sessions.end(tenant.slug, wanted, clock.now())
+        return self._done(tenant, visitor, "session", "login ended")
 
     def logout(self, tenant: TenantInfo) -> Response:
         """End the session."""
@@ -68,7 +125,7 @@ class AccountViews:
         if session is not None:
             self._sessions.end(tenant, session)
             self._core.audit(tenant.slug, "logout", "success", user_id=session.user_id)
-        response = pages.send_to(self._core, pages.path_of(tenant, "manage"))
+        response = pages.see_other(self._core, tenant, "manage")
         self._sessions.clear_cookie(response, tenant)
         return response
 
@@ -76,37 +133,97 @@ class AccountViews:
         """The stylesheet of all pages."""
         return pages.stylesheet()
 
-    def _end(self, tenant: TenantInfo, user: User, grant_id: str) -> bool:
-        """End a grant if it is this user's."""
-        grant = self._core.store.grants.get(tenant.slug, grant_id)
-        if grant is None or grant.user_id != user.user_id:
-            return False
-        ended = self._core.store.grants.revoke(
-            tenant.slug, grant_id, "ended by the user", clock.now()
+    def _sender(self, tenant: TenantInfo) -> Visitor | Response:
+        visitor = visit(self._core, self._sessions, tenant, "account")
+        if isinstance(visitor, Visitor) and not visitor.browser.form_is_ours("account"):
+            return stale_form(self._core, tenant)
+        return visitor
+
+    def _confirm(self, tenant: TenantInfo, visitor: Visitor, field: str) -> Mapping[str, str]:
+        """What is wrong with the present password in this field, if anything."""
+        outcome: LoginOutcome = logins.confirm_password(
+            self._core, tenant, visitor.user, pages.posted(field), request.remote_addr or ""
         )
+        if outcome.problem == "wait":
+            return {field: f"Too many attempts. Try again in {outcome.retry_after} seconds."}
+        return {field: "The password is wrong."} if outcome.problem else {}
+
+    def _remove_factor(self, tenant: TenantInfo, visitor: Visitor) -> Response:
+        if visitor.user.role in self._core.settings.require_second_factor:
+            return self._overview(tenant, visitor, {"remove": "Your account needs a second step."})
+        refused = self._confirm(tenant, visitor, "remove")
+        if refused:
+            return self._overview(tenant, visitor, refused)
+        self._core.store.factors.remove(tenant.slug, visitor.user.user_id)
+        return self._done(tenant, visitor, "removed", "second factor removed")
+
+    def _log_out_elsewhere(self, tenant: TenantInfo, visitor: Visitor) -> None:
+        self._core.store.sessions.end_all(
+            tenant.slug, visitor.user.user_id, clock.now(), visitor.session.session_hash
+        )
+
+    def _done(self, tenant: TenantInfo, visitor: Visitor, done: str, act: str) -> Response:
         self._core.audit(
-            tenant.slug,
-            "revoke",
-            "success",
-            client_id=grant.client_id,
-            user_id=user.user_id,
-            patient_id=grant.context.patient,
+            tenant.slug, "account", "success", user_id=visitor.user.user_id, reason=act
         )
-        return ended
+        return pages.see_other(self._core, tenant, f"account?done={done}")
 
-    def _shown(self, tenant: TenantInfo, user: User, grant: Grant) -> dict[str, Any]:
-        client = self._core.store.clients.get(tenant.slug, grant.client_id)
-        patient = patient_shown(self._core, tenant, grant.context.patient)
-        return {
-            "id": grant.grant_id,
-            "patient": None if patient is None else patient.name or patient.id,
-            "app": grant.client_id if client is None else client.name,
-            "since": _date(grant.created_at),
-            "used": _date(grant.last_used_at),
-            "until": _date(grant.expires_at),
-            "scopes": [describe(item, user.role) for item in self._core.scopes(grant.scope)],
-        }
+    def _overview(
+        self, tenant: TenantInfo, visitor: Visitor, errors: Mapping[str, str]
+    ) -> Response:
+        user = visitor.user
+        factor = self._core.store.factors.get(tenant.slug, user.user_id)
+        own = self._core.store.sessions.list(tenant.slug, user.user_id, clock.now())
+        facts = [("User name", user.username), ("Kind of account", _ROLES[user.role])]
+        if user.name:
+            facts.insert(1, ("Name", user.name))
+        return pages.page(
+            self._core,
+            tenant,
+            "account.html",
+            422 if errors else 200,
+            user=user,
+            csrf=visitor.browser.csrf("account"),
+            done=_DONE.get(request.args.get("done", "")),
+            errors=errors,
+            facts=facts,
+            has_password=bool(user.password_hash),
+            factor=None if factor is None else _FACTORS[factor.kind],
+            removable=user.role not in self._core.settings.require_second_factor,
+            shortest=admin.shortest_password(user.role),
+            sessions=[_shown(tenant, session, visitor.session) for session in own],
+        )
+
+    def _factor_page(
+        self, tenant: TenantInfo, visitor: Visitor, errors: Mapping[str, str]
+    ) -> Response:
+        return pages.page(
+            self._core,
+            tenant,
+            "account_factor.html",
+            422 if errors else 200,
+            user=visitor.user,
+            csrf=visitor.browser.csrf("account"),
+            errors=errors,
+            kind=pages.posted("kind"),
+            setup=factor_forms.offer(self._core, tenant, visitor.user),
+        )
 
 
-def _date(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
+def _shown(tenant: TenantInfo, session: Session, present: Session) -> dict[str, Any]:
+    return {
+        "id": session.session_hash,
+        "since": moment(tenant, session.auth_time),
+        "until": moment(tenant, session.expires_at),
+        "how": _how(session),
+        "here": session.session_hash == present.session_hash,
+    }
+
+
+def _how(session: Session) -> str:
+    if session.origin == "ehr":
+        return "Through the record system"
+    if session.origin != "login":
+        return f"Through {session.origin}"
+    more = [_METHODS[word] for word in session.methods.split() if word in _METHODS]
+    return " and ".join(["Password", *more])

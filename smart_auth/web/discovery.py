@@ -47,7 +47,7 @@ PLAIN_SCOPES = [
 
 def smart_configuration(core: Core, tenant: TenantInfo) -> dict[str, Any]:
     """https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html#using-well-known"""
-    return _endpoints(core, tenant) | {
+    return _endpoints(tenant) | {
         "scopes_supported": scopes_supported(core, tenant),
         "response_types_supported": ["code"],
         "capabilities": CAPABILITIES,
@@ -56,7 +56,7 @@ def smart_configuration(core: Core, tenant: TenantInfo) -> dict[str, Any]:
 
 def openid_configuration(core: Core, tenant: TenantInfo) -> dict[str, Any]:
     """OpenID Connect Discovery 1.0 section 3."""
-    return _endpoints(core, tenant) | {
+    return _endpoints(tenant) | {
         "scopes_supported": scopes_supported(core, tenant),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
@@ -92,16 +92,16 @@ def scopes_supported(core: Core, tenant: TenantInfo) -> list[str]:
     return PLAIN_SCOPES + resources
 
 
-def _endpoints(core: Core, tenant: TenantInfo) -> dict[str, Any]:
+def _endpoints(tenant: TenantInfo) -> dict[str, Any]:
     base = tenant.issuer
-    registration = {"registration_endpoint": f"{base}/auth/register"}
-    return (registration if core.settings.demo else {}) | {
+    return {
         "issuer": base,
         "jwks_uri": f"{base}/.well-known/jwks.json",
         "authorization_endpoint": f"{base}/auth/authorize",
         "token_endpoint": f"{base}/auth/token",
         "introspection_endpoint": f"{base}/auth/introspect",
         "revocation_endpoint": f"{base}/auth/revoke",
+        "registration_endpoint": f"{base}/auth/register",
         "management_endpoint": f"{base}/auth/manage",
         "grant_types_supported": list(GRANT_TYPES),
         "token_endpoint_auth_methods_supported": AUTH_METHODS,

@@ -29,8 +29,9 @@ from smart_auth.web import pages
 from smart_auth.web.browser import Browser
 from smart_auth.web.launch_pages import LaunchPages, problem_page
 from smart_auth.web.login_pages import LoginPages
+from smart_auth.web.pending import find_pending
 from smart_auth.web.routes import FORM, READ, Route
-from smart_auth.web.steps import find_pending, go_on, stale_form
+from smart_auth.web.steps import go_on, stale_form
 
 
 class LaunchViews:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
+from urllib.parse import urlencode
 
 from flask import Response
 
+from smart_auth import logins
 from smart_auth.core import Core
+from smart_auth.logins import FirstStep, LoginOutcome, Needs
 from smart_auth.ports import TenantInfo
-from smart_auth.records import PendingAuthorization
-from smart_auth.web import pages
+from smart_auth.records import FactorKind, PendingAuthorization, User
+from smart_auth.web import factor_forms, pages
 from smart_auth.web.browser import Browser
+from smart_auth.web.pending import find_pending
 
 
 class Provider(NamedTuple):
@@ -34,16 +38,14 @@ class LoginPages:
         self,
         value: str,
         pending: PendingAuthorization | None,
-        retry_after: int | None = 0,
+        outcome: LoginOutcome | None = None,
         back: str = "",
+        problem: str | None = None,
     ) -> Response:
-        """`retry_after`: 0 for a first showing, None after a wrong password, else seconds."""
-        problem, status = None, 200
-        if retry_after is None:
-            problem, status = "The user name or the password is wrong.", 403
-        elif retry_after:
-            problem = f"Too many attempts. Try again in {retry_after} seconds."
-            status = 429
+        """`outcome` is what became of the last try, `problem` another reason to log in again."""
+        status = 200 if problem is None else 400
+        if outcome is not None:
+            problem, status = _what_went_wrong(outcome, "The user name or the password is wrong.")
         response = pages.page(
             self._core,
             self._tenant,
@@ -58,12 +60,97 @@ class LoginPages:
             else self._core.store.clients.get(self._tenant.slug, pending.client_id),
             username=pages.posted("username"),
             problem=problem,
-            providers=self.providers(self._tenant, value),
+            providers=self.providers(self._tenant, value, back),
         )
-        if status == 429:
-            response.headers["Retry-After"] = str(retry_after)
-        return response
+        return _with_wait(response, outcome)
 
-    def providers(self, tenant: TenantInfo, value: str) -> Sequence[Provider]:
-        """The external providers of a tenant; `value` names the pending request to go on with."""
-        return ()
+    def second_step(
+        self,
+        user: User,
+        needs: Needs,
+        value: str,
+        back: str = "",
+        first: FirstStep = logins.PASSWORD,
+    ) -> Response:
+        """What comes behind the first step for those who need more."""
+        bound_to, enrolling = self.bound_to(value), needs == "enrol"
+        seconds = logins.ENROL_SECONDS if enrolling else logins.SECOND_STEP_SECONDS
+        half = logins.half_login(self._core, self._tenant, user, bound_to, seconds, first)
+        if needs == "enrol":
+            return self.enrol(half, user, value, {}, back)
+        return self.factor(half, needs, value, back=back)
+
+    def bound_to(self, value: str) -> str:
+        """What a half login belongs to: this browser and the request."""
+        return f"{self._browser.mark}/{value}"
+
+    def factor(
+        self,
+        half: str,
+        kind: FactorKind,
+        value: str,
+        outcome: LoginOutcome | None = None,
+        back: str = "",
+    ) -> Response:
+        """The second step: PIN or code. `half` says that the first went well."""
+        problem, status = None, 200
+        if outcome is not None:
+            wrong = "The PIN is wrong." if kind == "pin" else "The code is wrong, or was used."
+            problem, status = _what_went_wrong(outcome, wrong)
+        response = pages.page(
+            self._core,
+            self._tenant,
+            "factor.html",
+            status,
+            self._redirect_uri(value),
+            request_value=value,
+            back=back,
+            csrf=self._browser.csrf(f"login/{value}"),
+            half=half,
+            kind=kind,
+            problem=problem,
+        )
+        return _with_wait(response, outcome)
+
+    def enrol(
+        self, half: str, user: User, value: str, errors: Mapping[str, str], back: str = ""
+    ) -> Response:
+        """Set up a second factor before the login is whole, where the role needs one."""
+        return pages.page(
+            self._core,
+            self._tenant,
+            "enrol.html",
+            422 if errors else 200,
+            self._redirect_uri(value),
+            request_value=value,
+            back=back,
+            csrf=self._browser.csrf(f"login/{value}"),
+            half=half,
+            errors=errors,
+            setup=factor_forms.offer(self._core, self._tenant, user),
+        )
+
+    def _redirect_uri(self, value: str) -> str | None:
+        pending = find_pending(self._core, self._tenant, value)
+        return None if pending is None else pending.parameters["redirect_uri"]
+
+    def providers(self, tenant: TenantInfo, value: str, back: str) -> Sequence[Provider]:
+        """The external providers of a tenant, with where to go on afterwards."""
+        going_on = urlencode({k: v for k, v in (("request", value), ("back", back)) if v})
+        query = f"?{going_on}" if going_on else ""
+        return [
+            Provider(one.label, pages.path_of(tenant, f"federated/{one.name}{query}"))
+            for one in self._core.settings.providers.get(tenant.slug, ())
+        ]
+
+
+def _what_went_wrong(outcome: LoginOutcome, wrong: str) -> tuple[str, int]:
+    if outcome.problem == "wait":
+        return f"Too many attempts. Try again in {outcome.retry_after} seconds.", 429
+    return wrong, 403
+
+
+def _with_wait(response: Response, outcome: LoginOutcome | None) -> Response:
+    if outcome is not None and outcome.retry_after:
+        response.headers["Retry-After"] = str(outcome.retry_after)
+    return response

@@ -7,6 +7,8 @@ from typing import Any
 
 from flask import Response
 
+from smart_auth.core import Core
+
 CORS_ALLOWED_HEADERS = "Authorization, Content-Type, Accept, Cache-Control, X-Requested-With"
 PREFLIGHT_SECONDS = "600"
 
@@ -21,7 +23,11 @@ def document(body: Any, seconds: int) -> Response:
 def oauth_error(status: int, error: str, description: str) -> Response:
     """An RFC 6749 section 5.2 error answer."""
     body = json.dumps({"error": error, "error_description": description})
-    response = Response(body, status=status, mimetype="application/json")
+    return no_store(Response(body, status=status, mimetype="application/json"))
+
+
+def no_store(response: Response) -> Response:
+    """Never to be kept by a cache (RFC 6749 section 5.1)."""
     response.headers["Cache-Control"] = "no-store"
     response.headers["Pragma"] = "no-cache"
     return response
@@ -38,8 +44,16 @@ def open_to_any_origin(response: Response) -> Response:
     """CORS for browsers' apps: any origin, no credentials (cookies are never looked at here)."""
     response.headers["Access-Control-Allow-Origin"] = "*"
     response.headers["Access-Control-Expose-Headers"] = (
-        "WWW-Authenticate, Retry-After, X-Correlation-Id"
+        "WWW-Authenticate, Retry-After, Allow, X-Correlation-Id"
     )
+    return response
+
+
+def harden(core: Core, response: Response) -> Response:
+    """Headers of every answer of the server, whatever it is."""
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    if core.settings.cookie_secure:
+        response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
     return response
 
 

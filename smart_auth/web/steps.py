@@ -1,4 +1,4 @@
-"""Where a person stands: the pending request of an app, or the page of ours they asked for."""
+"""Where a person goes from here: on with an app's request, or to the page of ours they wanted."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from urllib.parse import quote
 
 from flask import Response, request
 
-from smart_auth import clock, keyring
 from smart_auth.core import Core
 from smart_auth.ports import TenantInfo
-from smart_auth.records import PendingAuthorization
 from smart_auth.sessions import Sessions
 from smart_auth.web import pages
 from smart_auth.web.launch_pages import problem_page
@@ -18,19 +16,17 @@ from smart_auth.web.launch_pages import problem_page
 _PAGE = re.compile(r"[a-z][a-z0-9_-]*(?:/[A-Za-z0-9_-]+)*")
 
 
-def find_pending(core: Core, tenant: TenantInfo, value: str) -> PendingAuthorization | None:
-    """The request that waits under this value; None when there is none, or it has expired."""
-    if not value:
-        return None
-    return core.store.pending.get(tenant.slug, keyring.hash_token(value), clock.now())
-
-
 def go_on(core: Core, tenant: TenantInfo, value: str, back: str = "") -> Response:
     """On to the next step of the request named by `value`, else to the page `back` (of ours, so it
     cannot lead elsewhere), else to the person's apps."""
+    return pages.see_other(core, tenant, path_on(value, back))
+
+
+def path_on(value: str, back: str = "") -> str:
+    """Where `go_on` goes, as `pages.path_of` takes it."""
     if not value:
-        return pages.see_other(core, tenant, back if _PAGE.fullmatch(back) else "manage")
-    return pages.see_other(core, tenant, f"continue?request={quote(value, safe='')}")
+        return back if _PAGE.fullmatch(back) else "manage"
+    return f"continue?request={quote(value, safe='')}"
 
 
 def enter(
@@ -43,10 +39,11 @@ def enter(
     back: str = "",
     origin: str = "login",
     methods: str = "pwd",
+    auth_time: int | None = None,
 ) -> Response:
     """Log a checked person in: a new session instead of the browser's last, and on to where they
     were going. Raises LookupError for an unknown or inactive user."""
-    started = sessions.start(tenant.slug, user_id, origin, methods)
+    started = sessions.start(tenant.slug, user_id, origin, methods, auth_time)
     previous = sessions.current(tenant, request)
     if previous is not None:
         sessions.end(tenant, previous)

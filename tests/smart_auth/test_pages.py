@@ -304,7 +304,7 @@ class TestManage:
         ).get_json()
         tab.answer = tab.client.get(MANAGE)
         assert "Public &lt;app&gt;" in tab.text
-        assert "See all kinds of data of your own record" in tab.text
+        assert "See everything in your record" in tab.text
         grant = re.search(r'name="grant" value="(\w+)"', tab.text)
         assert grant is not None
         tab.submit("manage", grant=grant[1])

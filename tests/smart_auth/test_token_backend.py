@@ -320,10 +320,10 @@ def test_refusals_and_grants_are_audited_without_values(
 def test_too_many_requests_have_to_wait(store: AuthStore, backend: None) -> None:
     settings = replace(SETTINGS, limits=Limits(token_requests_per_minute=3))
     http = make_app(AuthServer(store, FakeFacade(), settings)).test_client()
-    answers = [http.post(URL, data={"grant_type": "x"}) for _ in range(5)]
+    answers = [http.post(URL, data={"grant_type": "x"}) for _ in range(8)]
     assert 429 in {answer.status_code for answer in answers}
     last = answers[-1]
-    assert last.headers["Retry-After"] == "60"
+    assert 1 <= int(last.headers["Retry-After"]) <= 60
     assert last.get_json()["error"] == "temporarily_unavailable"
 
 

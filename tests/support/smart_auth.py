@@ -277,6 +277,23 @@ class Tab:
     def login(self, username: str, password: str = PASSWORD) -> Tab:
         return self.submit("login", username=username, password=password)
 
+    def second(self, code: str) -> Tab:
+        """Enter a PIN or a code."""
+        return self.submit("factor", code=code)
+
+    def hidden(self, name: str) -> str:
+        """The value of a hidden field."""
+        found = re.search(rf'type="hidden" name="{name}" value="([^"]*)"', self.text)
+        assert found is not None
+        return html.unescape(found[1])
+
+    @property
+    def seed(self) -> str:
+        """The key for an authenticator app that the page shows."""
+        found = re.search(r'id="key"[^>]* value="([A-Z2-7 ]+)"', self.text)
+        assert found is not None
+        return found[1].replace(" ", "")
+
     def pick(self, patient: str) -> Tab:
         return self.submit("patient", patient=patient, action="continue")
 
