@@ -17,11 +17,13 @@ from smart_auth.store import AuthStore, StoreFailure
 from smart_auth.verify import InvalidToken, VerifiedToken
 from smart_auth.web.account_views import AccountViews
 from smart_auth.web.grant_views import GrantViews
+from smart_auth.web.launch_api import LaunchAPIViews
 from smart_auth.web.launch_pages import problem_page
 from smart_auth.web.launch_views import LaunchViews
 from smart_auth.web.login_views import LoginViews
 from smart_auth.web.oauth_views import OAuthViews
-from smart_auth.web.replies import oauth_error, try_later
+from smart_auth.web.register import RegisterViews
+from smart_auth.web.replies import harden, oauth_error, try_later
 from smart_auth.web.routes import ALL, Route
 
 __all__ = ["AuthServer", "InvalidToken", "VerifiedToken"]
@@ -58,6 +60,8 @@ class AuthServer:
     def _routes(self) -> list[Route]:
         return [
             *OAuthViews(self.core).routes(),
+            *RegisterViews(self.core).routes(),
+            *LaunchAPIViews(self.core, self.sessions).routes(),
             *LaunchViews(self.core, self.sessions).routes(),
             *LoginViews(self.core, self.sessions).routes(),
             *GrantViews(self.core, self.sessions).routes(),
@@ -75,10 +79,11 @@ class AuthServer:
             if request.method not in route.methods:
                 return self._wrong_method(info, route.methods)
             try:
-                return route.view(info, **values)
+                return harden(self.core, route.view(info, **values))
             except StoreFailure as error:
                 log.error("auth_database_failed", error=type(error).__name__)
-                return try_later(503, "The server cannot reach its database, try again", 5)
+                response = try_later(503, "The server cannot reach its database, try again", 5)
+                return harden(self.core, response)
 
         return respond
 
@@ -91,7 +96,7 @@ class AuthServer:
         else:
             response = oauth_error(405, "invalid_request", "This page takes another method")
         response.headers["Allow"] = ", ".join(methods)
-        return response
+        return harden(self.core, response)
 
     def _tenant(self, slug: str) -> TenantInfo:
         info = self.core.ports.tenants().get(slug)

@@ -11,7 +11,9 @@ from smart_auth.store.grants import GrantStore, family_member
 from smart_auth.store.keys import KeyStore
 from smart_auth.store.limits import LimitStore
 from smart_auth.store.logins import LaunchStore, PendingStore, SessionStore
+from smart_auth.store.registration import RegistrationStore
 from smart_auth.store.standing import Standing, StandingLookup
+from smart_auth.store.tickets import TicketStore
 from smart_auth.store.users import UserStore
 
 __all__ = [
@@ -39,6 +41,8 @@ class AuthStore:
         self.grants = GrantStore(database)
         self.keys = KeyStore(database)
         self.limits = LimitStore(database)
+        self.registration = RegistrationStore(database)
+        self.tickets = TicketStore(database)
         self.standing = StandingLookup(database)
 
     def close(self) -> None:
