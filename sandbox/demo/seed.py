@@ -186,8 +186,24 @@ def client_metadata(seed: Mapping[str, Any], root: str) -> list[dict[str, Any]]:
     return apps
 
 
+DECIDED_LATER = (
+    "version",
+    "created_at",
+    "active",
+    "owner",
+    "approved_at",
+    "approved_by",
+    "scope_limit",
+    "patients",
+    "registration_hash",
+)
+"""Fields of a client that no metadata speak of."""
+
+
 def put_client(facade: Facade, tenant: str, metadata: Mapping[str, Any]) -> None:
-    """Register an app, or bring its registration up to these metadata; tokens stay good."""
+    """Register an app, or bring its registration up to these metadata; tokens stay good, and so
+    does what people decided about it since.
+    """
     store = facade.auth_store
     client_id = str(metadata["client_id"])
     known = store.clients.get(tenant, client_id)
@@ -195,7 +211,8 @@ def put_client(facade: Facade, tenant: str, metadata: Mapping[str, Any]) -> None
         admin.create_client(store, tenant, metadata)
         return
     wanted, _ = client_from_metadata(tenant, metadata)
-    wanted = replace(wanted, version=known.version, created_at=known.created_at)
+    decided = {name: getattr(known, name) for name in DECIDED_LATER}
+    wanted = replace(wanted, details={**known.details, **wanted.details}, **decided)
     if wanted != known:
         store.clients.replace(wanted)
 
