@@ -26,6 +26,7 @@ from fhir_facade.errors import SettingsError
 from fhir_facade.mirror import migrate as mirror_migrate
 from fhir_facade.mirror.database import Database, open_database
 from fhir_facade.mirror.groups import GroupStore
+from fhir_facade.provider_settings import LoginProviderSettings
 from fhir_facade.readiness import readiness_checks
 from fhir_facade.resources.registry import REGISTRY
 from fhir_facade.resources.terminology import CodeTables, concept_maps, tables_for
@@ -34,11 +35,12 @@ from fhir_facade.rest.blueprint import create_blueprint, create_root_blueprint
 from fhir_facade.rest.correlation import correlate
 from fhir_facade.rest.parts import RestParts, TenantParts
 from fhir_facade.search.cursor import CursorBox
-from fhir_facade.settings import Settings, load
+from fhir_facade.settings import PREFIX, Settings, TenantSettings, load
 from fhir_facade.sync import runner
 from fhir_facade.sync.job import QubsJob, Stores, open_stores, qubs_job
 from smart_auth import migrate as auth_migrate
 from smart_auth.admin import create_tenant_keys
+from smart_auth.login_provider import BadProvider, LoginProvider
 from smart_auth.ports import TenantInfo
 from smart_auth.server import AuthServer
 from smart_auth.settings import DEMO_LIMITS, AuthSettings, Lifetimes, Limits
@@ -153,7 +155,31 @@ def _auth_settings(settings: Settings) -> AuthSettings:
         approve_apps=settings.app_approval,
         require_second_factor=settings.require_second_factor,
         sign_up=settings.developer_sign_up,
+        providers={slug: _providers(slug, one) for slug, one in settings.tenants.items()},
     )
+
+
+def _providers(slug: str, tenant: TenantSettings) -> list[LoginProvider]:
+    return [_provider(slug, name, one) for name, one in tenant.login_providers.items()]
+
+
+def _provider(slug: str, name: str, given: LoginProviderSettings) -> LoginProvider:
+    try:
+        return LoginProvider(
+            name=name,
+            label=given.label,
+            issuer=given.issuer,
+            client_id=given.client_id,
+            client_secret=given.secret(),
+            scopes=given.scopes,
+            link=given.link,
+            username_claim=given.username_claim,
+            trust_usernames=given.trust_usernames,
+            second_factor_acr=given.second_factor_acr,
+        )
+    except BadProvider as error:
+        where = f"{PREFIX}TENANTS__{slug.upper()}__LOGIN_PROVIDERS__{name.upper()}"
+        raise SettingsError(f"{where} is not usable: {error}") from None
 
 
 def _auth_store(settings: Settings) -> AuthStore:

@@ -23,28 +23,23 @@ from pydantic import (
     SecretStr,
     ValidationError,
     field_validator,
-    model_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fhir_facade.authorization_settings import AuthorizationSettings
 from fhir_facade.errors import SettingsError
+from fhir_facade.provider_settings import LoginProviderSettings, WithSecret
 
 PREFIX = "FACADE_"
 SLUG = re.compile(r"^[a-z][a-z0-9-]{0,30}$")
 
 
-class QubsSource(BaseModel):
+class QubsSource(WithSecret):
     """Access to one QUBS domain (QUBS Integrations API v1). Several tenants may share one
     credential.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     domain: str = Field(min_length=1)
-    client_id: str = Field(min_length=1)
-    client_secret: SecretStr | None = None
-    client_secret_file: Path | None = None
     base_url: str = "https://partners.qubs.io"
     token_url: str = "https://authenticate.qubs.io/oauth2/token"  # noqa: S105
     calls_per_hour: int = Field(6000, ge=10)
@@ -56,19 +51,6 @@ class QubsSource(BaseModel):
     history_days: int = Field(90, ge=0)
     future_days: int = Field(365, ge=0)
     """The days before and after today that are listed by day, to catch statuses nobody knows."""
-
-    @model_validator(mode="after")
-    def _one_secret(self) -> QubsSource:
-        if (self.client_secret is None) == (self.client_secret_file is None):
-            raise ValueError("give client_secret or client_secret_file, one of them")
-        return self
-
-    def secret(self) -> str:
-        """The client secret, read from its file when it is in one."""
-        if self.client_secret is not None:
-            return self.client_secret.get_secret_value()
-        assert self.client_secret_file is not None  # noqa: S101  the validator saw to it
-        return self.client_secret_file.read_text(encoding="utf-8").strip()
 
 
 class TenantSettings(BaseModel):
@@ -84,6 +66,8 @@ class TenantSettings(BaseModel):
     qubs: QubsSource | None = None
     code_overrides: dict[str, dict[str, str]] = Field(default_factory=dict)
     """ConceptMap id → upstream code → FHIR code, before the built-in table."""
+    login_providers: dict[str, LoginProviderSettings] = Field(default_factory=dict)
+    """External OpenID providers that people may log in with, by the name in their URLs."""
 
     @field_validator("timezone")
     @classmethod
@@ -264,21 +248,28 @@ def _refuse_unsafe(settings: Settings) -> None:
         )
     _check_keys(settings)
     for slug, tenant in settings.tenants.items():
-        source = tenant.qubs
-        if source is None:
-            continue
-        where = f"{PREFIX}TENANTS__{slug.upper()}__QUBS__"
-        for field in ("base_url", "token_url"):
-            _check_address(where + field.upper(), getattr(source, field), settings.demo)
-        try:
-            empty = not source.secret()
-        except OSError as error:
-            raise SettingsError(
-                f"{where}CLIENT_SECRET_FILE cannot be read: {error.strerror or 'unknown error'}."
-            ) from None
-        if empty:
-            raise SettingsError(f"{where}CLIENT_SECRET is empty.")
+        where = f"{PREFIX}TENANTS__{slug.upper()}__"
+        if tenant.qubs is not None:
+            for field in ("base_url", "token_url"):
+                address = getattr(tenant.qubs, field)
+                _check_address(f"{where}QUBS__{field.upper()}", address, settings.demo)
+            _check_secret(f"{where}QUBS__", tenant.qubs)
+        for name, provider in tenant.login_providers.items():
+            at = f"{where}LOGIN_PROVIDERS__{name.upper()}__"
+            _check_address(f"{at}ISSUER", provider.issuer, settings.demo)
+            _check_secret(at, provider)
     _check_address(f"{PREFIX}PUBLIC_URL", settings.public_url, settings.demo)
+
+
+def _check_secret(where: str, client: WithSecret) -> None:
+    try:
+        empty = not client.secret()
+    except OSError as error:
+        raise SettingsError(
+            f"{where}CLIENT_SECRET_FILE cannot be read: {error.strerror or 'unknown error'}."
+        ) from None
+    if empty:
+        raise SettingsError(f"{where}CLIENT_SECRET is empty.")
 
 
 def _check_keys(settings: Settings) -> None:

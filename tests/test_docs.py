@@ -7,6 +7,7 @@ import click
 import pytest
 
 from fhir_facade.cli import main
+from fhir_facade.provider_settings import LoginProviderSettings
 from fhir_facade.settings import QubsSource, Settings, TenantSettings
 
 ROOT = Path(__file__).parents[1]
@@ -26,6 +27,11 @@ def test_each_tenant_key_is_documented(name):
 @pytest.mark.parametrize("name", sorted(QubsSource.model_fields))
 def test_each_key_of_a_qubs_source_is_documented(name):
     assert f"`qubs.{name}`" in SETTINGS
+
+
+@pytest.mark.parametrize("name", sorted(LoginProviderSettings.model_fields))
+def test_each_key_of_a_login_provider_is_documented(name):
+    assert f"`login_providers.{name}`" in SETTINGS
 
 
 def test_no_setting_is_documented_that_is_not_there():

@@ -8,11 +8,13 @@ from typing import get_args
 
 import pytest
 
+from fhir_facade import provider_settings
 from fhir_facade.app import build
 from fhir_facade.authorization_settings import AuthorizationSettings, Role
 from fhir_facade.errors import SettingsError
 from fhir_facade.settings import load
-from smart_auth import records
+from smart_auth import login_provider, records
+from smart_auth.login_provider import LoginProvider
 from smart_auth.settings import DEMO_LIMITS, AuthSettings, Lifetimes, Limits
 
 KEY = "k3y-0f-thirty-two-characters-or-more-1234"
@@ -193,3 +195,97 @@ def test_each_limit_and_role_of_the_authorization_server_can_be_set():
     named = {name for name in AuthorizationSettings.model_fields if name.endswith("_per_minute")}
     assert named == limits
     assert get_args(Role) == get_args(records.Role)
+
+
+PROVIDER = "FACADE_TENANTS__ACME__LOGIN_PROVIDERS__HOSPITAL__"
+GOOD_PROVIDER = {
+    f"{PROVIDER}LABEL": "Hospital account",
+    f"{PROVIDER}ISSUER": "https://id.hospital.example/realm",
+    f"{PROVIDER}CLIENT_ID": "facade",
+    f"{PROVIDER}CLIENT_SECRET": "the-secret-of-the-provider",
+}
+
+
+def test_login_providers_reach_the_authorization_server(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    secret = tmp_path / "secret"
+    secret.write_text("from a file\n")
+    made = built(
+        **{k: v for k, v in GOOD_PROVIDER.items() if not k.endswith("CLIENT_SECRET")},
+        **{
+            f"{PROVIDER}CLIENT_SECRET_FILE": str(secret),
+            f"{PROVIDER}SCOPES": '["openid", "email"]',
+            f"{PROVIDER}LINK": "username",
+            f"{PROVIDER}USERNAME_CLAIM": "employee",
+            f"{PROVIDER}TRUST_USERNAMES": "true",
+            f"{PROVIDER}SECOND_FACTOR_ACR": '["urn:two"]',
+        },
+    )
+    assert made.provider("acme", "hospital") == LoginProvider(
+        name="hospital",
+        label="Hospital account",
+        issuer="https://id.hospital.example/realm",
+        client_id="facade",
+        client_secret="from a file",
+        scopes=("openid", "email"),
+        link="username",
+        username_claim="employee",
+        trust_usernames=True,
+        second_factor_acr=("urn:two",),
+    )
+    assert made.provider("acme", "elsewhere") is None
+    assert made.provider("beta", "hospital") is None
+    assert "from a file" not in repr(made)
+
+
+def test_the_defaults_of_a_login_provider_are_the_careful_ones(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = built(**GOOD_PROVIDER).provider("acme", "hospital")
+    assert made is not None
+    assert (made.link, made.trust_usernames, made.second_factor_acr) == ("linked", False, ())
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({f"{PROVIDER}LABEL": None}, "HOSPITAL__LABEL is missing"),
+        ({f"{PROVIDER}ISSUER": "http://id.hospital.example"}, "HOSPITAL__ISSUER must be"),
+        ({f"{PROVIDER}ISSUER": "https://id.hospital.example/?a=b"}, "HOSPITAL is not usable"),
+        ({f"{PROVIDER}CLIENT_SECRET": None}, "HOSPITAL is not usable"),
+        ({f"{PROVIDER}CLIENT_SECRET": ""}, "HOSPITAL__CLIENT_SECRET is empty"),
+        ({f"{PROVIDER}SCOPES": '["email"]'}, "HOSPITAL is not usable"),
+        ({f"{PROVIDER}LINK": "anybody"}, "HOSPITAL__LINK"),
+        ({f"{PROVIDER}LINK": "username"}, "trust_usernames"),
+        ({f"{PROVIDER}COLOUR": "red"}, "HOSPITAL__COLOUR"),
+        (
+            {name.replace("HOSPITAL", "EHR"): value for name, value in GOOD_PROVIDER.items()},
+            "LOGIN_PROVIDERS__EHR is not usable",
+        ),
+        (
+            {name.replace("HOSPITAL", "H" * 17): value for name, value in GOOD_PROVIDER.items()},
+            "is not usable",
+        ),
+    ],
+)
+def test_a_bad_login_provider_stops_the_start(changes, named, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = {
+        name: value for name, value in {**GOOD_PROVIDER, **changes}.items() if value is not None
+    }
+    env = environment(**given)
+    with pytest.raises(SettingsError) as caught:
+        build(load(env), check=False)
+    assert named in str(caught.value)
+    assert "the-secret-of-the-provider" not in str(caught.value)
+
+
+def test_a_login_provider_on_loopback_is_for_the_demo(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    local = {**GOOD_PROVIDER, f"{PROVIDER}ISSUER": "http://127.0.0.1:9000"}
+    with pytest.raises(SettingsError, match="ISSUER"):
+        load(environment(**local))
+    assert built(FACADE_DEMO="true", **local).provider("acme", "hospital") is not None
+
+
+def test_the_link_rules_are_those_of_the_authorization_server():
+    assert get_args(provider_settings.LinkRule) == get_args(login_provider.LinkRule)
