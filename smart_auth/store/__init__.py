@@ -7,6 +7,7 @@ from sqlalchemy.exc import SQLAlchemyError as StoreFailure
 from smart_auth.store.clients import AlreadyExists, ClientStore, FetchedKeys
 from smart_auth.store.database import Database
 from smart_auth.store.factors import FactorStore
+from smart_auth.store.federation import FederatedIdentity, FederationStore
 from smart_auth.store.grants import GrantStore, family_member
 from smart_auth.store.keys import KeyStore
 from smart_auth.store.limits import LimitStore
@@ -19,6 +20,7 @@ from smart_auth.store.users import UserStore
 __all__ = [
     "AlreadyExists",
     "AuthStore",
+    "FederatedIdentity",
     "FetchedKeys",
     "Standing",
     "StoreFailure",
@@ -35,6 +37,7 @@ class AuthStore:
         self.clients = ClientStore(database)
         self.users = UserStore(database)
         self.factors = FactorStore(database)
+        self.federation = FederationStore(database)
         self.sessions = SessionStore(database)
         self.launches = LaunchStore(database)
         self.pending = PendingStore(database)
