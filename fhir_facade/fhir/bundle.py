@@ -1,5 +1,5 @@
-"""Bundles of type searchset and history, spliced from stored bytes: no resource is parsed (R4
-bundle.html).
+"""Bundles of type searchset, history and batch-response (R4 bundle.html), spliced from stored
+bytes: no resource is parsed.
 """
 
 from __future__ import annotations
@@ -31,6 +31,17 @@ class HistoryEntry(NamedTuple):
     status: str
     last_modified: str
     etag: str | None = None
+
+
+class BatchAnswer(NamedTuple):
+    """What became of one entry of a batch. `body` is a finished resource, the OperationOutcome when
+    it `failed`; `last_modified` is an instant."""
+
+    status: str
+    etag: str | None
+    last_modified: str | None
+    body: bytes | None
+    failed: bool
 
 
 def finished_entry(url_prefix: bytes, resource_id: str, body: bytes, mode: bytes) -> bytes:
@@ -76,6 +87,13 @@ def history(
     return _splice(head, (_history_entry(entry) for entry in entries))
 
 
+def batch_response(answers: Iterable[BatchAnswer]) -> bytes:
+    """A batch-response Bundle as UTF-8 JSON, an entry for each answer in their order."""
+    return _splice(
+        _head("batch-response", None, {}, None, None), (_batch_entry(one) for one in answers)
+    )
+
+
 def _head(
     kind: str,
     total: int | None,
@@ -117,3 +135,17 @@ def _history_entry(entry: HistoryEntry) -> bytes:
         orjson.dumps({"method": entry.method, "url": entry.url}),
         orjson.dumps(response),
     )
+
+
+def _batch_entry(answer: BatchAnswer) -> bytes:
+    response = {"status": answer.status}
+    if answer.etag is not None:
+        response["etag"] = answer.etag
+    if answer.last_modified is not None:
+        response["lastModified"] = answer.last_modified
+    told = orjson.dumps(response)
+    if answer.body is None:
+        return b'{"response":%b}' % told
+    if answer.failed:
+        return b'{"response":%b,"outcome":%b}}' % (told[:-1], answer.body)
+    return b'{"resource":%b,"response":%b}' % (answer.body, told)

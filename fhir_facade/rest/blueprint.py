@@ -11,6 +11,7 @@ from werkzeug.routing import BaseConverter
 
 from fhir_facade.errors import FacadeError
 from fhir_facade.rest.authorize import Authorizer
+from fhir_facade.rest.batch import BatchViews
 from fhir_facade.rest.errors import ErrorHandlers
 from fhir_facade.rest.export import ExportViews
 from fhir_facade.rest.health import HealthViews
@@ -39,6 +40,7 @@ def create_blueprint(parts: RestParts) -> Blueprint:
     reads = ReadViews(parts, authorizer)
     histories = HistoryViews(parts, authorizer)
     searches = SearchViews(parts, authorizer)
+    batches = BatchViews(parts, authorizer)
     exports = ExportViews(parts, authorizer)
     metadata = MetadataViews(parts, authorizer)
 
@@ -61,6 +63,8 @@ def create_blueprint(parts: RestParts) -> Blueprint:
     route("/bulkfiles/<job>/<name>", exports.file, "GET")
     route("", searches.all_by_get, "GET")
     route("/", searches.all_by_get, "GET")
+    route("", batches.batch, "POST")
+    route("/", batches.batch, "POST")
     route("/_search", searches.all_by_post, "POST")
     route("/_history", histories.system, "GET")
     route("/<resource_type>", searches.by_get, "GET")
