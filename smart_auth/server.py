@@ -16,6 +16,7 @@ from smart_auth.settings import AuthSettings
 from smart_auth.store import AuthStore, StoreFailure
 from smart_auth.verify import InvalidToken, VerifiedToken
 from smart_auth.web.account_views import AccountViews
+from smart_auth.web.federation_views import FederationViews
 from smart_auth.web.grant_views import GrantViews
 from smart_auth.web.launch_api import LaunchAPIViews
 from smart_auth.web.launch_pages import problem_page
@@ -64,6 +65,7 @@ class AuthServer:
             *LaunchAPIViews(self.core, self.sessions).routes(),
             *LaunchViews(self.core, self.sessions).routes(),
             *LoginViews(self.core, self.sessions).routes(),
+            *FederationViews(self.core, self.sessions).routes(),
             *GrantViews(self.core, self.sessions).routes(),
             *AccountViews(self.core, self.sessions).routes(),
         ]
