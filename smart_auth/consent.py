@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from smart_auth import clock, keyring
+from smart_auth import clock, consent_choices, keyring
 from smart_auth.authorization import AuthorizationRequest, Refused
 from smart_auth.core import Core
 from smart_auth.ports import TenantInfo
@@ -104,7 +104,7 @@ def allow(
 
     The decision counts once, whichever worker or tab is first, and uses up the launch.
     """
-    granted = ScopeSet.of(item for item in asked.scope if str(item) in ticked)
+    granted = consent_choices.granted(consent_choices.choices_of(core, tenant, asked.scope), ticked)
     if not granted.meaningful:
         deny(core, tenant, pending, asked.user)
         raise Refused("access_denied", "The user left nothing to grant")

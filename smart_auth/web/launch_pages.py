@@ -5,14 +5,15 @@ from __future__ import annotations
 from flask import Response
 
 from smart_auth.consent import Question, choosable
+from smart_auth.consent_choices import choices_of
 from smart_auth.core import Core
 from smart_auth.ports import PatientChoice, TenantInfo
-from smart_auth.records import PendingAuthorization, User
-from smart_auth.scope_words import describe
+from smart_auth.records import Client, PendingAuthorization, User
 from smart_auth.web import pages
 from smart_auth.web.browser import Browser
+from smart_auth.web.consent_form import groups_of
 
-PATIENTS_SHOWN = 400
+PATIENTS_SHOWN = 100
 
 
 class LaunchPages:
@@ -35,11 +36,11 @@ class LaunchPages:
         client = self._core.store.clients.get(self._tenant.slug, pending.client_id)
         patients = self._core.ports.choose_patients(
             self._tenant.slug,
-            user.patients if client is None else choosable(client, user),
+            frozenset() if client is None else choosable(client, user),
             text,
-            PATIENTS_SHOWN,
+            PATIENTS_SHOWN + 1,
         )
-        response = pages.page(
+        return pages.page(
             self._core,
             self._tenant,
             "picker.html",
@@ -48,12 +49,13 @@ class LaunchPages:
             request_value=value,
             csrf=self._browser.csrf(f"patient/{value}"),
             client=client,
-            patients=patients,
-            more=len(patients) == PATIENTS_SHOWN,
+            who=user,
+            patients=patients[:PATIENTS_SHOWN],
+            more=len(patients) > PATIENTS_SHOWN,
+            most=PATIENTS_SHOWN,
             text=text,
             problem=problem,
         )
-        return self._browser.remember(response)
 
     def consent(
         self,
@@ -61,8 +63,10 @@ class LaunchPages:
         pending: PendingAuthorization,
         asked: Question,
     ) -> Response:
-        """What the app asks for, each with a box to untick."""
-        response = pages.page(
+        """What the app asks for, each part with a box to untick."""
+        lifetimes = self._core.settings.lifetimes
+        choices = choices_of(self._core, self._tenant, asked.scope)
+        return pages.page(
             self._core,
             self._tenant,
             "consent.html",
@@ -71,20 +75,29 @@ class LaunchPages:
             request_value=value,
             csrf=self._browser.csrf(f"consent/{value}/{asked.user.user_id}"),
             client=asked.client,
-            user=asked.user,
+            maker=self._maker(asked.client),
+            who=asked.user,
             patient=patient_shown(self._core, self._tenant, asked.patient),
-            scopes=[(str(item), describe(item, asked.user.role)) for item in asked.scope],
-            keeps="offline_access" in asked.scope,
-            days=self._core.settings.lifetimes.refresh_token // 86_400,
+            groups=groups_of(self._core, self._tenant, choices, asked.user.role),
+            scope=asked.scope,
+            days=lifetimes.refresh_token // 86_400,
+            hours=lifetimes.online_grant // 3600,
+            minutes=lifetimes.launch_access_token // 60,
         )
-        return self._browser.remember(response)
+
+    def _maker(self, client: Client) -> str | None:
+        """The name of the developer, where the app has one who gave a name."""
+        if client.owner is None:
+            return None
+        owner = self._core.store.users.get(self._tenant.slug, client.owner)
+        return None if owner is None else owner.name or None
 
 
 def patient_shown(core: Core, tenant: TenantInfo, patient: str | None) -> PatientChoice | None:
     """The patient of a grant as a person knows them."""
     if patient is None:
         return None
-    found = core.ports.choose_patients(tenant.slug, frozenset({patient}), "", 1)
+    found = core.ports.patients(tenant.slug, [patient])
     return found[0] if found else PatientChoice(patient, patient, "", "")
 
 

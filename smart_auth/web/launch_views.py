@@ -128,6 +128,8 @@ class LaunchViews:
         if not browser.form_is_ours(f"consent/{value}/{user.user_id}"):
             return stale_form(self._core, tenant)
         decision = pages.posted("decision")
+        if decision == "other":
+            return self._log_out(tenant, session, value)
         if decision not in ("allow", "deny"):
             return self._step(tenant, value)
         if decision == "deny":
@@ -144,6 +146,14 @@ class LaunchViews:
         raw_state = pending.parameters["raw_state"]
         target = with_query(pending.parameters["redirect_uri"], f"code={code}&state={raw_state}")
         return pages.send_to(self._core, target)
+
+    def _log_out(self, tenant: TenantInfo, session: Session, value: str) -> Response:
+        """Somebody else is to answer."""
+        self._sessions.end(tenant, session)
+        self._core.audit(tenant.slug, "logout", "success", user_id=session.user_id)
+        response = go_on(self._core, tenant, value)
+        self._sessions.clear_cookie(response, tenant)
+        return response
 
     def _step(self, tenant: TenantInfo, value: str) -> Response:
         browser = Browser(self._core, self._sessions, tenant)
