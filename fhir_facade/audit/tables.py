@@ -48,6 +48,9 @@ audit_event = Table(
     _index("ix_audit_tenant", "tenant", "pk"),
     _index("ix_audit_client", "tenant", "client_id", "pk"),
     _index("ix_audit_user", "tenant", "user_id", "pk", where="user_id IS NOT NULL"),
+    _index("ix_audit_fhir_user", "tenant", "fhir_user", "pk", where="fhir_user IS NOT NULL"),
+    _index("ix_audit_actor", "tenant", "actor", "pk", where="actor IS NOT NULL"),
+    _index("ix_audit_interaction", "tenant", "interaction", "pk", where="interaction IS NOT NULL"),
     _index(
         *("ix_audit_resource", "tenant", "type", "resource_id", "pk"),
         where="resource_id IS NOT NULL",

@@ -27,6 +27,9 @@ _INDEXES: tuple[tuple[str, tuple[str, ...], Any], ...] = (
     ("ix_audit_tenant", ("tenant", "pk"), None),
     ("ix_audit_client", ("tenant", "client_id", "pk"), None),
     ("ix_audit_user", ("tenant", "user_id", "pk"), sa.text("user_id IS NOT NULL")),
+    ("ix_audit_fhir_user", ("tenant", "fhir_user", "pk"), sa.text("fhir_user IS NOT NULL")),
+    ("ix_audit_actor", ("tenant", "actor", "pk"), sa.text("actor IS NOT NULL")),
+    ("ix_audit_interaction", ("tenant", "interaction", "pk"), sa.text("interaction IS NOT NULL")),
     (
         "ix_audit_resource",
         ("tenant", "type", "resource_id", "pk"),
