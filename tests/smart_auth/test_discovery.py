@@ -11,17 +11,13 @@ from smart_auth.settings import AuthSettings
 from smart_auth.store import AuthStore
 from tests.support.smart_auth import (
     PUBLIC_URL,
-    REDIRECT,
     SETTINGS,
     FakeFacade,
-    assertion,
-    backend_form,
-    backend_key,
     make_app,
     make_server,
-    public_jwks,
 )
 
+PRODUCTION = AuthSettings(PUBLIC_URL.replace("http:", "https:"), SETTINGS.secret_keys)
 BASE = f"{PUBLIC_URL}/fhir/acme"
 DOCUMENTS = ["smart-configuration", "openid-configuration", "jwks.json"]
 
@@ -51,69 +47,57 @@ def test_endpoints_are_absolute_and_there(http: FlaskClient, name: str) -> None:
         assert http.get(url[len(PUBLIC_URL) :]).status_code in (200, 400, 405)
 
 
-def test_registration_is_open_and_named_in_the_demo_only(store: AuthStore) -> None:
-    settings = AuthSettings(PUBLIC_URL.replace("http:", "https:"), SETTINGS.secret_keys)
-    http = make_app(AuthServer(store, FakeFacade(), settings)).test_client()
+def test_registration_is_named_always(store: AuthStore) -> None:
+    http = make_app(AuthServer(store, FakeFacade(), PRODUCTION)).test_client()
     said = http.get("/fhir/acme/.well-known/smart-configuration").get_json()
-    assert "registration_endpoint" not in said
-    assert http.post("/fhir/acme/auth/register", json={}).status_code == 404
+    assert said["registration_endpoint"] == f"{BASE}/auth/register"
 
 
-class TestRegistration:
-    URL = "/fhir/acme/auth/register"
+JSON_REQUESTS = [
+    ("GET", ".well-known/smart-configuration"),
+    ("OPTIONS", ".well-known/smart-configuration"),
+    ("GET", "auth/style.json"),
+    ("POST", "auth/token"),
+    ("GET", "auth/token"),
+    ("OPTIONS", "auth/token"),
+    ("POST", "auth/introspect"),
+    ("POST", "auth/revoke"),
+    ("POST", "auth/register"),
+    ("PATCH", "auth/register/x"),
+    ("GET", "auth/register/x"),
+    ("POST", "auth/launch"),
+    ("DELETE", "auth/launch"),
+]
 
-    def test_a_confidential_app_by_default(self, http: FlaskClient, store: AuthStore) -> None:
-        metadata = {
-            "redirect_uris": [REDIRECT],
-            "client_name": "Mine",
-            "client_id": "chosen",
-            "groups": ["g1"],
-            "whole_tenant": True,
-            "pkce_optional": True,
-            "unknown": 1,
-        }
-        answer = http.post(self.URL, json=metadata, headers={"Origin": "https://app.example"})
-        assert answer.status_code == 201
-        assert answer.headers["Cache-Control"] == "no-store"
+
+@pytest.mark.parametrize(("method", "path"), JSON_REQUESTS)
+def test_every_answer_to_programs_is_open_to_any_origin_and_hardened(
+    store: AuthStore, method: str, path: str
+) -> None:
+    for settings in (SETTINGS, PRODUCTION):
+        http = make_app(AuthServer(store, FakeFacade(), settings)).test_client()
+        answer = http.open(f"/fhir/acme/{path}", method=method)
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
-        said = answer.get_json()
-        assert said["client_id"] != "chosen"
-        assert said["client_secret_expires_at"] == 0
-        client = store.clients.get("acme", said["client_id"])
-        assert client is not None
-        assert client.check_client_secret(said["client_secret"])
-        assert not client.groups
-        assert not client.whole_tenant
-        assert not client.pkce_optional
-        assert store.clients.get("beta", said["client_id"]) is None
+        assert "Access-Control-Allow-Credentials" not in answer.headers
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        secure = settings.public_url.startswith("https:")
+        assert ("Strict-Transport-Security" in answer.headers) is secure
 
-    def test_a_public_and_a_backend_app(self, http: FlaskClient) -> None:
-        public = {"redirect_uris": [REDIRECT], "token_endpoint_auth_method": "none"}
-        assert "client_secret" not in http.post(self.URL, json=public).get_json()
-        key = backend_key()
-        backend = {"jwks": public_jwks(key), "token_endpoint_auth_method": "private_key_jwt"}
-        said = http.post(self.URL, json=backend).get_json()
-        assert said["grant_types"] == ["client_credentials"]
-        form = backend_form(assertion(key, said["client_id"]))
-        assert http.post("/fhir/acme/auth/token", data=form).status_code == 200
 
-    @pytest.mark.parametrize(
-        ("body", "error"),
-        [
-            ({"redirect_uris": ["http://app.example/"]}, "invalid_redirect_uri"),
-            ({"redirect_uris": []}, "invalid_client_metadata"),
-            ({"redirect_uris": [REDIRECT], "scope": 5}, "invalid_client_metadata"),
-            ([], "invalid_client_metadata"),
-            ("x", "invalid_client_metadata"),
-        ],
-    )
-    def test_bad_metadata(
-        self, http: FlaskClient, store: AuthStore, body: object, error: str
-    ) -> None:
-        answer = http.post(self.URL, json=body)
-        assert (answer.status_code, answer.get_json()["error"]) == (400, error)
-        assert http.post(self.URL, data="{}").status_code == 400
-        assert store.clients.list("acme") == []
+@pytest.mark.parametrize(("method", "path"), JSON_REQUESTS)
+def test_without_the_database_programs_are_told_to_come_back(
+    http: FlaskClient, store: AuthStore, method: str, path: str
+) -> None:
+    with store.database.write() as connection:
+        for table in ("attempt", "signing_key"):
+            connection.exec_driver_sql(f"ALTER TABLE {table} RENAME TO {table}_gone")
+    answer = http.open(f"/fhir/acme/{path}", method=method)
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    if answer.status_code >= 500:
+        assert answer.status_code == 503
+        assert int(answer.headers["Retry-After"]) > 0
+    else:
+        assert method in ("OPTIONS", "GET", "PATCH", "DELETE")
 
 
 @pytest.mark.parametrize(
