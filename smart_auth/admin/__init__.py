@@ -24,6 +24,7 @@ from smart_auth.admin.factors import (
     reset_factor,
 )
 from smart_auth.admin.federation import link_identity, list_identities, unlink_identity
+from smart_auth.admin.grants import end_grant, end_grants
 from smart_auth.admin.keys import KEY_OVERLAP, create_tenant_keys, rotate_keys
 from smart_auth.admin.users import (
     change_user,
@@ -51,6 +52,8 @@ __all__ = [
     "create_user",
     "deactivate_client",
     "delete_client",
+    "end_grant",
+    "end_grants",
     "end_sessions",
     "factor_of",
     "give_pin",

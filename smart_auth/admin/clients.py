@@ -20,7 +20,7 @@ PAUSED_BY = "paused_by"
 
 
 class ChangedSince(ValueError):
-    """The client was changed since it was read: look at it again."""
+    """The client or user was changed since it was read: look at it again."""
 
 
 @dataclass(frozen=True)

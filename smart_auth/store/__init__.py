@@ -12,16 +12,18 @@ from smart_auth.store.grants import GrantStore, family_member
 from smart_auth.store.keys import KeyStore
 from smart_auth.store.limits import LimitStore
 from smart_auth.store.logins import LaunchStore, PendingStore, SessionStore
+from smart_auth.store.oversight import OversightStore
 from smart_auth.store.registration import RegistrationStore
 from smart_auth.store.standing import Standing, StandingLookup
 from smart_auth.store.tickets import TicketStore
-from smart_auth.store.users import UserStore
+from smart_auth.store.users import LastAdmin, UserStore
 
 __all__ = [
     "AlreadyExists",
     "AuthStore",
     "FederatedIdentity",
     "FetchedKeys",
+    "LastAdmin",
     "Standing",
     "StoreFailure",
     "family_member",
@@ -46,6 +48,7 @@ class AuthStore:
         self.limits = LimitStore(database)
         self.registration = RegistrationStore(database)
         self.tickets = TicketStore(database)
+        self.oversight = OversightStore(database)
         self.standing = StandingLookup(database)
 
     def close(self) -> None:

@@ -88,7 +88,7 @@ class GrantStore:
             row = connection.execute(
                 select(t.access_grant).where(c.tenant == tenant, c.grant_id == grant_id)
             ).first()
-        return None if row is None else _grant(row)
+        return None if row is None else grant_of(row)
 
     def refresh_token(self, tenant: str, token_hash: str) -> RefreshToken | None:
         """The refresh token with its family, rotated or not."""
@@ -110,7 +110,7 @@ class GrantStore:
             ).first()
         if row is None:
             return None
-        return RefreshToken(row.token_hash, _grant(row), row.token_expires_at, row.rotated_at)
+        return RefreshToken(row.token_hash, grant_of(row), row.token_expires_at, row.rotated_at)
 
     def rotate(
         self, tenant: str, old: RefreshToken, new: RefreshToken, now: int, grace: int
@@ -161,7 +161,7 @@ class GrantStore:
             query = query.where(c.client_id == client_id)
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(c.created_at.desc(), c.grant_id)).all()
-        return [_grant(row) for row in rows]
+        return [grant_of(row) for row in rows]
 
     def consents(self, tenant: str, user_id: str) -> Sequence[ConsentRecord]:
         """What the user decided, newest first."""
@@ -231,7 +231,8 @@ def _revoke(connection: Connection, tenant: str, grant_id: str, why: str, now: i
     return ended.rowcount == 1
 
 
-def _grant(row: Row[Any]) -> Grant:
+def grant_of(row: Row[Any]) -> Grant:
+    """The grant a row of the table is."""
     values = {name: row._mapping[name] for name in Grant.__dataclass_fields__ if name != "context"}
     return Grant(context=load_context(row.context), **values)
 

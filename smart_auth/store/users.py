@@ -25,6 +25,10 @@ from smart_auth.store.clients import AlreadyExists
 from smart_auth.store.database import Database
 
 
+class LastAdmin(ValueError):
+    """Nobody would be left to administer the tenant."""
+
+
 class UserStore:
     """Every change raises the user's version in the same transaction."""
 
@@ -68,16 +72,21 @@ class UserStore:
         except IntegrityError:
             raise AlreadyExists("A user of this name is already there") from None
 
-    def replace(self, user: User, *, as_of: int | None = None) -> bool:
+    def replace(
+        self, user: User, *, as_of: int | None = None, spare_last_admin: bool = False
+    ) -> bool:
         """Overwrite an existing user and its patients; False when there is none.
 
         With `as_of` only while the stored version is this one: False when it was changed since.
+        With `spare_last_admin` it raises `LastAdmin` rather than leave no active administrator.
         Patients that are taken from a developer go from the developer's apps as well.
         """
         c = t.user_account.c
         this = (c.tenant == user.tenant) & (c.user_id == user.user_id)
         values = {k: v for k, v in _values(user).items() if k != "version"}
         with self._database.write() as connection:
+            if spare_last_admin:
+                _check_admins(connection, user)
             stored = connection.execute(
                 select(c.version, c.whole_tenant).where(this).with_for_update()
             ).first()
@@ -102,6 +111,21 @@ class UserStore:
                 select(t.user_account).where(t.user_account.c.tenant == tenant, condition)
             ).first()
             return None if row is None else _user(row, _patients(connection, tenant, row.user_id))
+
+
+def _check_admins(connection: Connection, user: User) -> None:
+    """Raise LastAdmin when this is to be the last one no more. All of them are locked, so that two
+    cannot put each other out at once."""
+    c = t.user_account.c
+    admins = connection.execute(
+        select(c.user_id)
+        .where(c.tenant == user.tenant, c.role == "admin", c.active)
+        .order_by(c.user_id)
+        .with_for_update()
+    ).scalars()
+    stays = user.role == "admin" and user.active
+    if not stays and set(admins) == {user.user_id}:
+        raise LastAdmin("Nobody would be left to administer")
 
 
 def _patients(connection: Connection, tenant: str, user_id: str) -> Iterable[str]:
