@@ -74,6 +74,13 @@ class MissingCriterion:
 
 
 @dataclass(frozen=True)
+class CompartmentCriterion:
+    """Resources of one patient's compartment, the Patient included."""
+
+    patient_id: str
+
+
+@dataclass(frozen=True)
 class ChainCriterion:
     """Resources that refer by `param` to one that meets the criteria of its type; `targets` are
     alternatives, a type each."""
@@ -103,6 +110,7 @@ OwnCriterion = (
     | ReferenceCriterion
     | IdCriterion
     | MissingCriterion
+    | CompartmentCriterion
     | NothingCriterion
 )
 """What can be decided on the resource's own values."""

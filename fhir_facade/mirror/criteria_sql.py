@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from fhir_facade.mirror.criteria import (
+    CompartmentCriterion,
     DateCriterion,
     DateValue,
     IdCriterion,
@@ -49,6 +50,8 @@ def condition(criterion: OwnCriterion, scope: Scope, now_us: int) -> Condition:
             return Condition(one_of("v.id", values, scope.dialect))
         case NothingCriterion():
             return NEVER
+        case CompartmentCriterion(patient_id):
+            return compartments(scope, Sql("c.patient_id = ?", (patient_id,)))
         case DateCriterion("_lastUpdated", dates):
             return _last_updated(dates, scope, now_us)
         case DateCriterion(param, dates):
@@ -84,6 +87,23 @@ def indexed(table: str, param: str, wanted: Sql | None, scope: Scope) -> Conditi
     return Condition(
         test=wrap(f"EXISTS (SELECT 1 FROM {table} t WHERE t.version_pk = v.pk AND ", here),  # noqa: S608
         rows=wrap(f"SELECT t.version_pk FROM {table} t WHERE ", everywhere, ""),  # noqa: S608
+        exact=True,
+    )
+
+
+def compartments(
+    scope: Scope, test: Sql, tables: str = "compartment c", listing: str = "compartment c"
+) -> Condition:
+    """The condition that a row `c` of the version's compartments passes the test. On SQLite the
+    order of `tables` is the order of the look-ups."""
+    valid = valid_at(scope, "c")
+    at = f"c.tenant = ? AND c.type = ?{valid.text} AND "
+    values = (scope.tenant, scope.type, *valid.values)
+    here = f"SELECT 1 FROM {tables} WHERE c.version_pk = v.pk AND "  # noqa: S608 - tables of ours
+    all_of_them = f"SELECT c.version_pk FROM {listing} WHERE {at}"  # noqa: S608
+    return Condition(
+        test=wrap(f"EXISTS ({here}", test),
+        rows=Sql(all_of_them + test.text, (*values, *test.values)),
         exact=True,
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fhir_facade.mirror.criteria_sql import Scope, indexed, token_of, valid_at
+from fhir_facade.mirror.criteria_sql import Scope, compartments, indexed, token_of
 from fhir_facade.mirror.sql import ALWAYS, NEVER, Condition, Sql, any_of, both, either, one_of, wrap
 from fhir_facade.mirror.version_writer import CATEGORY_PARAM
 from fhir_facade.policy import (
@@ -68,7 +68,7 @@ def in_group(
     )
     if joined_after is not None:
         member = Sql(f"m.from_revision > ? AND {member.text}", (joined_after, *member.values))
-    return _compartments(
+    return compartments(
         scope,
         test=wrap("m.patient_id = c.patient_id AND ", member, ""),
         tables="compartment c CROSS JOIN group_member m",
@@ -113,24 +113,7 @@ def _patients(within: ReachScope, decisive_type: str, sets: list[PatientSet]) ->
     groups = frozenset[str]().union(*(p.group_ids for p in sets if isinstance(p, GroupMembers)))
     ways: list[Condition] = []
     if some:
-        ways.append(_compartments(scope, one_of("c.patient_id", some, scope.dialect)))
+        ways.append(compartments(scope, one_of("c.patient_id", some, scope.dialect)))
     if groups:
         ways.append(in_group(within, groups))
     return either(ways)
-
-
-def _compartments(
-    scope: Scope, test: Sql, tables: str = "compartment c", listing: str = "compartment c"
-) -> Condition:
-    """The condition that a row `c` of the version's compartments passes the test. On SQLite the
-    order of `tables` is the order of the look-ups."""
-    valid = valid_at(scope, "c")
-    at = f"c.tenant = ? AND c.type = ?{valid.text} AND "
-    values = (scope.tenant, scope.type, *valid.values)
-    here = f"SELECT 1 FROM {tables} WHERE c.version_pk = v.pk AND "  # noqa: S608 - tables of ours
-    all_of_them = f"SELECT c.version_pk FROM {listing} WHERE {at}"  # noqa: S608
-    return Condition(
-        test=wrap(f"EXISTS ({here}", test),
-        rows=Sql(all_of_them + test.text, (*values, *test.values)),
-        exact=True,
-    )

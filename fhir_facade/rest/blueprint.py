@@ -13,6 +13,7 @@ from fhir_facade.errors import FacadeError
 from fhir_facade.rest.authorize import Authorizer
 from fhir_facade.rest.batch import BatchViews
 from fhir_facade.rest.errors import ErrorHandlers
+from fhir_facade.rest.everything import EverythingViews
 from fhir_facade.rest.export import ExportViews
 from fhir_facade.rest.health import HealthViews
 from fhir_facade.rest.history import HistoryViews
@@ -20,13 +21,14 @@ from fhir_facade.rest.metadata import MetadataViews
 from fhir_facade.rest.parts import RestParts
 from fhir_facade.rest.read import ReadViews
 from fhir_facade.rest.search import SearchViews
+from fhir_facade.rest.validate import ValidateViews
 
 
 class _InstanceId(BaseConverter):
-    """A path segment that is neither `_search` nor `_history`, so that `Allow` tells what those
-    paths allow."""
+    """A path segment that is neither `_search` nor `_history` nor an operation, so that `Allow`
+    tells what those paths allow."""
 
-    regex = r"(?!_search\Z|_history\Z)[^/]+"
+    regex = r"(?!_search\Z|_history\Z|\$)[^/]+"
 
 
 def create_blueprint(parts: RestParts) -> Blueprint:
@@ -41,6 +43,8 @@ def create_blueprint(parts: RestParts) -> Blueprint:
     histories = HistoryViews(parts, authorizer)
     searches = SearchViews(parts, authorizer)
     batches = BatchViews(parts, authorizer)
+    everything = EverythingViews(parts, authorizer)
+    validates = ValidateViews(parts, authorizer)
     exports = ExportViews(parts, authorizer)
     metadata = MetadataViews(parts, authorizer)
 
@@ -57,6 +61,10 @@ def create_blueprint(parts: RestParts) -> Blueprint:
         )
 
     route("/metadata", metadata.metadata, "GET")
+    route("/Patient/$everything", everything.of_all, "GET", "POST")
+    route("/Patient/<patient_id>/$everything", everything.of_patient, "GET", "POST")
+    route("/<resource_type>/$validate", validates.validate, "POST")
+    route("/<resource_type>/<resource_id>/$validate", validates.validate, "POST")
     route("/Group/<group_id>/$export", exports.kickoff_group, "GET", "POST")
     route("/bulkstatus/<job>", exports.status, "GET")
     route("/bulkstatus/<job>", exports.cancel, "DELETE")

@@ -169,7 +169,7 @@ def searched_types(
     rest = [pair for pair in pairs if pair[0] != TYPE]
     registry = access.tenant.registry
     if names:
-        definitions = [served_type(access, name, "s") for name in dict.fromkeys(names)]
+        definitions = [served_type(access, name, "s") for name in sorted(set(names))]
         access.type = None
     else:
         definitions = [

@@ -12,6 +12,7 @@ from fhir_facade import clock
 from fhir_facade.fhir import FHIRResource
 from fhir_facade.mirror.criteria import (
     ChainCriterion,
+    CompartmentCriterion,
     Criterion,
     DateCriterion,
     DateValue,
@@ -99,8 +100,8 @@ def _sort_values(
 
 def _holds(criterion: Criterion, resource_id: str, values: IndexValues, updated: DateRow) -> bool:
     match criterion:
-        case NothingCriterion() | ChainCriterion() | HasCriterion():
-            return False  # what is not stored refers to nothing
+        case NothingCriterion() | ChainCriterion() | HasCriterion() | CompartmentCriterion():
+            return False  # what is not stored refers to nothing and is of nobody
         case IdCriterion():
             return resource_id in criterion.values
         case TokenCriterion():

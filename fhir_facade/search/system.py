@@ -1,7 +1,7 @@
 """One search over several types (R4 http.html#search, `GET [base]?_type=…`).
 
-Every parameter has to be one of every searched type. Without `_sort` the matches come type by type;
-with it they are merged, and those that are equal in every key come by type and id.
+Every parameter has to be one of every searched type. Without `_sort` the matches come type by type,
+in the order of the queries; with it they are merged, and equals come in that order.
 """
 
 from __future__ import annotations
@@ -96,11 +96,11 @@ def run_types(
             criteria=query.criteria,
             reach=reach,
             revision=revision,
-            after=_after(query.type, after),
+            after=_after(number, after),
             limit=query.count + 1,
             sort=query.sort,
         )
-        for query in queries
+        for number, query in enumerate(queries)
     ]
     rows = [] if first.count_only else _merged(conn, requests, after, first.count + 1)
     page = rows[: first.count]
@@ -120,25 +120,25 @@ def run_types(
         matches=tuple(matches),
         included=included,
         total=None if first.total == "none" and not first.count_only else total,
-        after=_place(page[-1]) if len(rows) > len(page) else None,
+        after=_place(queries, page[-1]) if len(rows) > len(page) else None,
         cut=cut,
     )
 
 
-def _place(last: _Placed) -> Place:
-    """Values of the sort keys, then type and id."""
-    return (*last.place[:-1], last.row.type, last.row.id)
+def _place(queries: Sequence[SearchQuery], last: _Placed) -> Place:
+    """Values of the sort keys, then the number of the query and the id."""
+    number = next(n for n, query in enumerate(queries) if query.type == last.row.type)
+    return (*last.place[:-1], number, last.row.id)
 
 
-def _after(resource_type: str, after: Place | None) -> Place | None:
-    """Where a type goes on when the page before ended at a row of, perhaps, another type."""
+def _after(number: int, after: Place | None) -> Place | None:
+    """Where a query goes on when the page before ended at a row of, perhaps, another one."""
     if after is None:
         return None
-    *values, last_type, last_id = after
-    if resource_type == last_type:
+    *values, last_number, last_id = after
+    if number == last_number:
         return (*values, last_id)
-    earlier = resource_type < str(last_type)
-    return (*values, _BEHIND_ALL_IDS if earlier else "")
+    return (*values, _BEHIND_ALL_IDS if number < int(str(last_number)) else "")
 
 
 def _merged(
@@ -147,9 +147,8 @@ def _merged(
     """The first rows of all types together."""
     found: list[_Placed] = []
     keys = requests[0].sort
-    for request in sorted(requests, key=lambda one: one.type):
-        if not keys and after is not None and request.type < str(after[-2]):
-            continue
+    first = 0 if keys or after is None else int(str(after[-2]))
+    for request in requests[first:]:
         rows = find.find(conn, request)
         places = find.places_after(conn, request, rows)
         found += [_Placed(row, place) for row, place in zip(rows, places, strict=True)]
