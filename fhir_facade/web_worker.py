@@ -6,9 +6,11 @@ are patients' names and dates.
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import traceback
+from collections.abc import Iterable
 from typing import Any
 
 from gunicorn import util
@@ -29,8 +31,21 @@ _REASONS = {
 }
 
 
+READ_AWAY = 65_536
+"""Bytes of a body nobody read that gunicorn reads away to keep the connection; with more left it
+closes."""
+
+
 class WebWorker(ThreadWorker):  # type: ignore[misc]
     """`gthread`, but for what it says and logs about requests it cannot read."""
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        """Answer; where the body may be too long to be read away, the answer itself says that the
+        connection closes (RFC 9112 section 9.6), so that nobody sends another request on it.
+        """
+        if _body_length(req.headers) > READ_AWAY:
+            req.force_close()
+        return super().handle_request(req, conn)
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
         """Answer with an OperationOutcome and close; log the kind of the error, never its text."""
@@ -46,6 +61,12 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
             util.write_nonblock(client, _answer(status, correlation_id, body))
         except OSError:
             log("serving").debug("request.answer_lost", **fields)
+
+
+def _body_length(headers: Iterable[tuple[str, str]]) -> float:
+    """Bytes a request announces; without end when it is sent in chunks."""
+    told = dict(headers)
+    return math.inf if "TRANSFER-ENCODING" in told else int(told.get("CONTENT-LENGTH", 0))
 
 
 def _judge(error: Exception) -> tuple[int, str, str, str]:

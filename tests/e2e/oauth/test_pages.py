@@ -8,7 +8,7 @@ import pytest
 
 from sandbox.demo.forms import Form, FormBrowser
 from tests.support.demo_tokens import http_session
-from tests.support.oauth_checks import log_in, refused
+from tests.support.oauth_checks import claims_of, log_in, refused
 from tests.support.oauth_flow import OAuthFlow
 
 PAGE_HEADERS = {
@@ -231,16 +231,16 @@ def test_the_person_ends_an_apps_access(flow: OAuthFlow) -> None:
         browser.submit(browser.form("decision"), {}, "decision=allow")
         code = parse_qs(urlsplit(browser.url).query)["code"][0]
         tokens = flow.redeem(code, verifier).json()
+        grant = claims_of(tokens["access_token"])["gid"]
         browser.open(f"{flow.base}/auth/manage")
-        form = browser.form("grant")
-        values = {one.name: one.value for one in form.fields}
-        forged: dict[str, str | list[str]] = {"grant": values["grant"], "csrf": "x"}
-        browser.submit(form, forged)
+        forged: dict[str, str | list[str]] = {"grant": grant, "csrf": "x"}
+        browser.submit(browser.form("grant"), forged)
         assert browser.status == 400
         patient = f"Patient/{tokens['patient']}"
         assert flow.fhir(patient, tokens["access_token"]).status_code == 200
         browser.open(f"{flow.base}/auth/manage")
-        browser.submit(browser.form("grant"))
+        mine = next(one for one in browser.forms() if grant in one.options("grant"))
+        browser.submit(mine)
         assert "has ended" in browser.text
     assert flow.fhir(patient, tokens["access_token"]).status_code == 401
     refused(flow.refresh(tokens["refresh_token"]), "invalid_grant", 400)

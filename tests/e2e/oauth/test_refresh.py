@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from smart_auth import keyring
-from tests.support.oauth_checks import OFFLINE, at_once, no_store, refused
+from tests.support.oauth_checks import OFFLINE, at_once, claims_of, no_store, refused
 from tests.support.oauth_flow import OAuthFlow
 
 
@@ -23,15 +21,11 @@ def test_refresh_rotates_and_keeps_scope_patient_and_identity(flow: OAuthFlow) -
     assert second["access_token"] != first["access_token"]
     assert second["scope"] == first["scope"]
     assert second["patient"] == first["patient"]
-    old, new = (json.loads(base64url(one["id_token"].split(".")[1])) for one in (first, second))
+    old, new = (claims_of(one["id_token"]) for one in (first, second))
     assert [new[name] for name in ("iss", "sub", "aud")] == [
         old[name] for name in ("iss", "sub", "aud")
     ]
     assert new["auth_time"] == old["auth_time"]
-
-
-def base64url(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 def test_two_tabs_may_refresh_at_once(flow: OAuthFlow) -> None:
