@@ -199,8 +199,8 @@ def _patient(
     if patient is None and needed:
         if not user.whole_tenant and not user.patients:
             raise Refused("access_denied", "No patient is assigned to this user", "compartment")
-        if user.role == "patient" and len(user.patients) == 1:
-            patient = next(iter(user.patients))
+        if len(user.own_patients) == 1:
+            patient = next(iter(user.own_patients))
     if patient is not None and not may_choose(core, tenant, client, user, patient):
         raise Refused("access_denied", "The patient is not one this user may see", "compartment")
     return patient

@@ -129,6 +129,13 @@ class User:
         """Whether the patient is one of the user's."""
         return self.whole_tenant or patient_id in self.patients
 
+    @property
+    def own_patients(self) -> frozenset[str]:
+        """The records that are this user's own: a patient's, or those of a developer who builds for
+        patients."""
+        own = self.role == "patient" or (self.role == "developer" and self.service == "patient")
+        return self.patients if own else frozenset()
+
 
 @dataclass(frozen=True)
 class LaunchContext:

@@ -74,7 +74,7 @@ def describe(item: Scope | str, role: Role, known: Sequence[CategoryChoice] = ()
 
 def name_of(scope: Scope, known: Sequence[CategoryChoice] = ()) -> str:
     """What one type, or categories of it, is called in a list."""
-    words = _categories(scope, known) if scope.categories else _noun(scope.type)
+    words = _categories(scope, known) if scope.categories else noun(scope.type)
     return words[0].upper() + words[1:]
 
 
@@ -100,20 +100,21 @@ def _things(scope: Scope, role: Role) -> str:
     """What it is about, and whose it is."""
     if scope.type in _OF_THE_CLINIC:
         return _OF_THE_CLINIC[scope.type]
-    everything, noun = scope.type == "*", _noun(scope.type)
+    everything, name = scope.type == "*", noun(scope.type)
     if scope.level == "patient":
         whose = "your" if role == "patient" else "this patient's"
-        return f"everything in {whose} record" if everything else f"{whose} {noun}"
+        return f"everything in {whose} record" if everything else f"{whose} {name}"
     if scope.level == "user" and role == "patient":
-        return f"{'everything' if everything else f'the {noun}'} you may see yourself"
+        return f"{'everything' if everything else f'the {name}'} you may see yourself"
     whom = "every patient you may see" if scope.level == "user" else "the patients it is assigned"
-    return f"everything about {whom}" if everything else f"the {noun} of {whom}"
+    return f"everything about {whom}" if everything else f"the {name} of {whom}"
 
 
-def _noun(resource_type: str) -> str:
-    noun = _OF_PATIENTS.get(resource_type) or _OF_THE_CLINIC.get(resource_type)
-    if noun is not None:
-        return noun
+def noun(resource_type: str) -> str:
+    """What resources of a type are called, in the plural."""
+    name = _OF_PATIENTS.get(resource_type) or _OF_THE_CLINIC.get(resource_type)
+    if name is not None:
+        return name
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", resource_type).lower()
     if words.endswith("y") and words[-2] not in "aeiou":
         return words[:-1] + "ies"

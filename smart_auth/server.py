@@ -21,6 +21,7 @@ from smart_auth.web.grant_views import GrantViews
 from smart_auth.web.launch_api import LaunchAPIViews
 from smart_auth.web.launch_pages import problem_page
 from smart_auth.web.launch_views import LaunchViews
+from smart_auth.web.log_views import LogViews
 from smart_auth.web.login_views import LoginViews
 from smart_auth.web.oauth_views import OAuthViews
 from smart_auth.web.register import RegisterViews
@@ -67,6 +68,7 @@ class AuthServer:
             *LoginViews(self.core, self.sessions).routes(),
             *FederationViews(self.core, self.sessions).routes(),
             *GrantViews(self.core, self.sessions).routes(),
+            *LogViews(self.core, self.sessions).routes(),
             *AccountViews(self.core, self.sessions).routes(),
         ]
 

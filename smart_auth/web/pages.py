@@ -66,7 +66,10 @@ def see_other(core: Core, tenant: TenantInfo, page: str) -> Response:
 
 
 def _links(tenant: TenantInfo, user: User) -> list[NavItem]:
-    places = [("Your apps", "manage"), ("Access log", "log"), ("Account", "account")]
+    places = [("Your apps", "manage")]
+    if user.own_patients:
+        places.append(("Access log", "log"))
+    places.append(("Account", "account"))
     if user.role == "developer":
         places.append(("Developer portal", "portal"))
     if user.role == "admin":
