@@ -41,10 +41,11 @@ class ListViews:
         return desk.page("home", apps=apps, told=told, patients=_patients(desk))
 
     def new(self, desk: Desk) -> Response:
-        """The form of a new app. The id it will have travels with the form, so that a form sent
-        twice makes one app."""
+        """First the kind of app, then its form. The id it will have travels with the form, so that
+        a form sent twice makes one app."""
         if request.method != "POST":
-            form = AppForm(kind="public", contact=desk.developer.profile.get("email", ""))
+            kind = request.args.get("kind", "")
+            form = AppForm(kind=kind, contact=desk.developer.profile.get("email", ""))
             return self._form(desk, form, keyring.random_token(22))
         client_id, form = pages.posted("once"), AppForm.of(request.form)
         try:
@@ -65,24 +66,25 @@ class ListViews:
         problems: Mapping[str, str] | None = None,
         status: int = 200,
     ) -> Response:
+        offered = kinds_for(desk.developer.service)
+        kinds = [(kind, KINDS[kind].label, KINDS[kind].hint) for kind in offered]
         return desk.page(
             "new",
             status,
             client_id=client_id,
             waits=desk.core.settings.app_approval == "required",
+            kinds=[] if form.kind in offered else kinds,
             **form_values(desk, form, problems),
         )
 
 
 def form_values(desk: Desk, form: AppForm, problems: Mapping[str, str] | None) -> dict[str, Any]:
     """What the form of an app is rendered with."""
-    kinds = kinds_for(desk.developer.service)
     return {
         "form": form,
         "errors": problems or {},
-        "kinds": [(kind, KINDS[kind].label, KINDS[kind].hint) for kind in kinds],
-        "launch_scope": DEFAULT_SCOPES[False],
-        "backend_scope": DEFAULT_SCOPES[True] if "backend" in kinds else None,
+        "kind_label": next((words.label for kind, words in KINDS.items() if kind == form.kind), ""),
+        "default_scope": DEFAULT_SCOPES[form.kind == "backend"],
         "zone": str(desk.tenant.zone),
     }
 

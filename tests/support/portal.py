@@ -90,7 +90,10 @@ class PortalBrowser(FormBrowser):
 
     def value(self, label: str) -> str:
         """What a copyable field of this label holds."""
-        found = re.search(rf'id="{label}" class="copyable"[^>]*value="([^"]*)"', self.text)
+        block = re.search(
+            rf'<textarea id="{label}" class="copyable"[^>]*>\n(.*?)</textarea>', self.text, re.S
+        )
+        found = block or re.search(rf'id="{label}" class="copyable"[^>]*value="([^"]*)"', self.text)
         assert found, f"nothing to copy under {label} at {self.url}"
         return html.unescape(found[1])
 

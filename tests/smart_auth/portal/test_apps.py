@@ -42,8 +42,10 @@ Stored = Callable[[str], Client]
 
 
 def register(browser: PortalBrowser, **changes: str) -> PortalBrowser:
+    fields = LAUNCH_APP | changes
     browser.visit("portal/apps/new")
-    browser.submit(browser.form("redirect_uris"), LAUNCH_APP | changes)
+    browser.submit(browser.form("kind"), {"kind": fields["kind"]})
+    browser.submit(browser.form("name", "scope"), fields)
     return browser
 
 
@@ -136,7 +138,7 @@ def test_a_refused_form_keeps_what_was_written(dev: PortalBrowser, store: AuthSt
 
 
 def test_a_form_sent_twice_makes_one_app(dev: PortalBrowser, store: AuthStore) -> None:
-    dev.visit("portal/apps/new")
+    dev.visit("portal/apps/new?kind=public")
     form = dev.form("redirect_uris")
     dev.submit(form, LAUNCH_APP)
     first = id_of(dev)
@@ -453,7 +455,7 @@ def test_forms_from_elsewhere_change_nothing(
 def test_the_form_of_one_developer_is_not_good_for_another(
     dev: PortalBrowser, store: AuthStore
 ) -> None:
-    dev.visit("portal/apps/new")
+    dev.visit("portal/apps/new?kind=public")
     form = dev.form("redirect_uris")
     dev.submit(dev.button("logout"))
     dev.log_in("rival")
@@ -476,15 +478,41 @@ def test_changes_are_limited(store: AuthStore, facade: FakeFacade, people: dict[
     assert len(store.clients.owned("acme", people["dev"].user_id)) == 2
 
 
-def test_who_builds_for_patients_is_not_offered_a_backend(browser: PortalBrowser) -> None:
+@pytest.mark.parametrize("kind", ["", "admin", "backend"])
+def test_who_builds_for_patients_is_not_offered_a_backend(
+    browser: PortalBrowser, kind: str
+) -> None:
     browser.log_in("personal")
-    browser.visit("portal/apps/new")
-    kinds = browser.form("redirect_uris").options("kind")
-    assert kinds == ["public", "secret", "keys"]
-    register(browser, kind="backend", jwks=json.dumps(KEYS), redirect_uris="")
+    browser.visit(f"portal/apps/new?kind={kind}")
+    assert browser.form("kind").options("kind") == ["public", "secret", "keys"]
+    assert not [form for form in browser.forms() if "name" in form.names()]
+
+
+def test_nor_can_they_register_one(browser: PortalBrowser) -> None:
+    browser.log_in("personal")
+    browser.visit("portal/apps/new?kind=keys")
+    form = browser.form("name")
+    backend = {"name": "Reader", "kind": "backend", "jwks": json.dumps(KEYS)}
+    browser.submit(form, backend)
     assert browser.status == 422
+    assert "what kind" in browser.error("kind")
     register(browser, scope="user/*.rs")
     assert "patient scopes only" in browser.error("scope")
+
+
+KIND_FIELDS = {
+    "public": {"redirect_uris", "launch_uri"},
+    "secret": {"redirect_uris", "launch_uri"},
+    "keys": {"redirect_uris", "launch_uri", "jwks", "jwks_uri"},
+    "backend": {"jwks", "jwks_uri"},
+}
+
+
+@pytest.mark.parametrize("kind", KIND_FIELDS)
+def test_a_kind_has_the_fields_it_needs(dev: PortalBrowser, kind: str) -> None:
+    names = dev.visit(f"portal/apps/new?kind={kind}").form("name").names()
+    assert names & {"redirect_uris", "launch_uri", "jwks", "jwks_uri"} == KIND_FIELDS[kind]
+    assert names >= {"scope", "client_uri", "policy_uri", "contact", "valid_from", "valid_to"}
 
 
 def test_a_name_is_text_and_nothing_else(dev: PortalBrowser) -> None:
@@ -580,6 +608,7 @@ def test_outside_its_days_the_page_says_so(dev: PortalBrowser, app_of: AppOf) ->
 def test_pages_need_no_script_and_label_their_fields(dev: PortalBrowser, app_of: AppOf) -> None:
     app = app_of(client_secret="a secret")
     pages = ["portal", "portal/apps/new", "signup", "signup/done"]
+    pages += [f"portal/apps/new?kind={kind}" for kind in KIND_FIELDS]
     pages += [f"portal/apps/{app.client_id}{page}" for page in APP_PAGES]
     for page in pages:
         dev.visit(page)
