@@ -12,7 +12,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey, import_key
 
 from smart_auth import keyring
-from smart_auth.client_details import InvalidDetail, check_name, details_of
+from smart_auth.client_details import LONGEST_ADDRESS, InvalidDetail, check_name, details_of
 from smart_auth.records import AuthMethod, Client
 from smart_auth.settings import LOOPBACK_HOSTS
 
@@ -23,7 +23,12 @@ DEFAULT_LAUNCH_SCOPE = (
 DEFAULT_BACKEND_SCOPE = "system/*.rs"
 SMALLEST_RSA = 2048
 
+MOST_REDIRECT_URIS = 50
+LONGEST_SCOPE = 10_000
+
 _CLIENT_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_VISIBLE = re.compile(r"[\x21-\x7e]*")
+_SCOPE = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]*")
 _AUTHORITY = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d+)?")
 _PRIVATE_USE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+")
 _AUTH_METHODS: tuple[str, ...] = get_args(AuthMethod)
@@ -62,7 +67,7 @@ def client_from_metadata(tenant: str, metadata: Mapping[str, Any]) -> tuple[Clie
         client_id=client_id,
         name=name or client_id,
         auth_method=method,
-        scope=_text(metadata, "scope") or _default_scope(grant_types),
+        scope=_scope(metadata) or _default_scope(grant_types),
         secret_hash=None if secret is None else keyring.hash_token(secret),
         redirect_uris=redirect_uris,
         launch_uri=_launch_uri(metadata),
@@ -88,6 +93,17 @@ def _shown(metadata: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
         return None if name is None else check_name(name), details_of(metadata)
     except InvalidDetail as problem:
         raise InvalidClientMetadata(str(problem)) from None
+
+
+def _scope(metadata: Mapping[str, Any]) -> str | None:
+    """The scope asked for, in the characters of RFC 6749 section 3.3."""
+    scope = _text(metadata, "scope")
+    if scope is not None and not (len(scope) <= LONGEST_SCOPE and _SCOPE.fullmatch(scope)):
+        raise InvalidClientMetadata(
+            f"scope must be a list of scopes with spaces between, of at most {LONGEST_SCOPE}"
+            " characters, without quotes and backslashes"
+        )
+    return scope
 
 
 def _default_scope(grant_types: tuple[str, ...]) -> str:
@@ -159,6 +175,10 @@ def _auth_method(metadata: Mapping[str, Any]) -> AuthMethod:
 
 def _redirect_uris(metadata: Mapping[str, Any]) -> tuple[str, ...]:
     uris = _strings(metadata, "redirect_uris")
+    if len(uris) > MOST_REDIRECT_URIS:
+        raise InvalidClientMetadata(
+            f"At most {MOST_REDIRECT_URIS} redirect_uris are taken", "invalid_redirect_uri"
+        )
     for uri in uris:
         if not redirect_uri_allowed(uri):
             raise InvalidClientMetadata(
@@ -183,7 +203,7 @@ def _launch_uri(metadata: Mapping[str, Any]) -> str | None:
 def redirect_uri_allowed(uri: str) -> bool:
     """Whether an app may register the address: https, http on loopback, or a private-use scheme
     with a dot (RFC 8252 section 7), with nothing in it that could match another."""
-    if any(ord(letter) <= 0x20 or ord(letter) >= 0x7F for letter in uri) or "#" in uri:
+    if not _VISIBLE.fullmatch(uri) or "#" in uri or len(uri) > LONGEST_ADDRESS:
         return False
     try:
         parts = urlsplit(uri)
@@ -242,7 +262,8 @@ def _keys(metadata: Mapping[str, Any], method: AuthMethod) -> tuple[str | None, 
     if bool(jwks) == bool(jwks_uri):
         raise InvalidClientMetadata("private_key_jwt needs either jwks or jwks_uri")
     if jwks_uri:
-        if urlsplit(jwks_uri).scheme not in ("http", "https"):
+        web = jwks_uri.startswith(("https://", "http://"))
+        if not web or not _VISIBLE.fullmatch(jwks_uri) or len(jwks_uri) > LONGEST_ADDRESS:
             raise InvalidClientMetadata("jwks_uri must be an absolute address")
         return None, jwks_uri
     check_jwks(jwks)

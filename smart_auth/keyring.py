@@ -29,7 +29,7 @@ def random_token(length: int = 43) -> str:
 
 def hash_token(value: str) -> str:
     """SHA-256 in hex of a random secret, as kept at rest. Not for passwords."""
-    return hashlib.sha256(value.encode()).hexdigest()
+    return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def same(left: str, right: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
@@ -45,6 +46,19 @@ def authenticate(server: OAuthServer, request: TokenRequest, methods: Collection
         )
     request.auth_method = method
     return client
+
+
+def claimed_id(request: TokenRequest) -> str | None:
+    """The client_id a request gives, proved or not: in the form, or as `sub` of its assertion."""
+    if "client_id" in request.form:
+        return request.form["client_id"]
+    payload = request.form.get("client_assertion", "").partition(".")[2].partition(".")[0]
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (ValueError, RecursionError):
+        return None
+    subject = claims.get("sub") if isinstance(claims, dict) else None
+    return subject if isinstance(subject, str) else None
 
 
 def _wrong_method(client: Client, tried: str) -> OAuthRefusal:

@@ -10,7 +10,7 @@ from authlib.oauth2.rfc6749 import AuthorizationServer, OAuth2Error
 from flask import Response
 
 from smart_auth.core import Core
-from smart_auth.oauth.client_auth import authenticate
+from smart_auth.oauth.client_auth import authenticate, claimed_id
 from smart_auth.oauth.errors import OAuthRefusal, refusal_of
 from smart_auth.oauth.grants import BackendGrant, LaunchCodeGrant, LaunchRefreshGrant
 from smart_auth.oauth.introspection import Introspection
@@ -50,7 +50,6 @@ class OAuthServer(AuthorizationServer):
         try:
             _check_grant_type(request.form)
         except OAuth2Error as error:
-            self.query_client(request.form.get("client_id", ""))
             return self.handle_error_response(request, error)
         response = self.create_token_response(request)
         assert isinstance(response, Response)  # noqa: S101 - what handle_response made
@@ -92,7 +91,7 @@ class OAuthServer(AuthorizationServer):
         scheme = request.headers.get("Authorization", "").partition(" ")[0].lower()
         if error.error == "invalid_client" and scheme:
             error.status_code = 401
-        client = request.client if isinstance(request.client, Client) else self.named
+        client = request.client if isinstance(request.client, Client) else self._named_by(request)
         self.core.audit(
             self.tenant.slug,
             self.endpoint,
@@ -106,6 +105,11 @@ class OAuthServer(AuthorizationServer):
         if status == 401:
             kept.append(("WWW-Authenticate", self._challenge(scheme, error)))
         return self.handle_response(status, body, kept)
+
+    def _named_by(self, request: TokenRequest) -> Client | None:
+        if self.named is None and (client_id := claimed_id(request)):
+            self.query_client(client_id)
+        return self.named
 
     def _challenge(self, scheme: str, error: OAuth2Error) -> str:
         """In the scheme the client tried, when it is one taken here, with the realm RFC 7617

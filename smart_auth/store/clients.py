@@ -37,7 +37,9 @@ class ClientStore:
         self._database = database
 
     def get(self, tenant: str, client_id: str) -> Client | None:
-        """The client, or None."""
+        """The client, or None. A text with NUL, which PostgreSQL does not take, is nobody's id."""
+        if "\0" in client_id:
+            return None
         with self._database.read() as connection:
             row = connection.execute(
                 select(t.client).where(

@@ -144,6 +144,19 @@ class TestOpenInTheDemo:
             ({"redirect_uris": [REDIRECT + "#x"]}, "invalid_redirect_uri", "fragment"),
             ({"redirect_uris": []}, "invalid_client_metadata", "private_key_jwt"),
             ({"redirect_uris": REDIRECT}, "invalid_client_metadata", "list"),
+            ({"redirect_uris": [f"https://x/{n}" for n in range(51)]}, "invalid_redirect_uri",
+             "At most 50"),
+            ({"redirect_uris": ["https://x/" + "y" * 2000]}, "invalid_redirect_uri", "https"),
+            ({"redirect_uris": ["https://x/\ud800"]}, "invalid_redirect_uri", "https"),
+            (APP | {"scope": "a\0b"}, "invalid_client_metadata", "scope"),
+            (APP | {"scope": "a\ud800"}, "invalid_client_metadata", "scope"),
+            (APP | {"scope": 'a"b'}, "invalid_client_metadata", "scope"),
+            (APP | {"scope": "x" * 10_001}, "invalid_client_metadata", "scope"),
+            (APP | {"client_name": "\ud800"}, "invalid_client_metadata", "client_name"),
+            ({"jwks_uri": "http://x/\0", "token_endpoint_auth_method": "private_key_jwt"},
+             "invalid_client_metadata", "jwks_uri"),
+            ({"jwks_uri": "ftp://x/", "token_endpoint_auth_method": "private_key_jwt"},
+             "invalid_client_metadata", "jwks_uri"),
             (APP | {"scope": 5}, "invalid_client_metadata", "scope"),
             (APP | {"client_uri": "javascript:alert(1)"}, "invalid_client_metadata", "client_uri"),
             (APP | {"logo_uri": "http://app.example/x"}, "invalid_client_metadata", "logo_uri"),
@@ -168,7 +181,7 @@ class TestOpenInTheDemo:
             ([], "invalid_client_metadata", "JSON object"),
             ("x", "invalid_client_metadata", "JSON object"),
         ],
-    )
+    )  # fmt: skip
     def test_bad_metadata_changes_nothing(
         self, http: FlaskClient, store: AuthStore, body: object, error: str, says: str
     ) -> None:
@@ -351,6 +364,7 @@ class TestManagement:
             ({"client_id": "another"}, "client_id"),
             ({"client_secret": "chosen"}, "client_secret"),
             ({"client_secret": 5}, "client_secret"),
+            ({"client_secret": "\ud800"}, "client_secret"),
             ({"registration_access_token": "x"}, "registration_access_token"),
             ({"registration_client_uri": "https://x/"}, "registration_client_uri"),
             ({"client_id_issued_at": 1}, "client_id_issued_at"),
