@@ -32,6 +32,8 @@ LONGEST_FRESH = 3600
 DEFAULT_FRESH = 300
 SHORTEST_FRESH = 5
 
+_CARRIERS = tuple(map(ipaddress.IPv6Network, ("::/96", "64:ff9b::/96", "64:ff9b:1::/48")))
+
 
 class Unreachable(Exception):
     """There is no usable answer; the message is a fixed text about the address ("it …")."""
@@ -58,7 +60,9 @@ def get(url: str, *, allow_private: bool, headers: Mapping[str, str] | None = No
             raise Unreachable("it is not a usable address") from None
         if response.status_code != 200:
             raise Unreachable("it did not answer 200")
-        return Answer(response.content, fresh_seconds(response.headers.get("Cache-Control", "")))
+        headers_back = response.headers
+        fresh = fresh_seconds(headers_back.get("Cache-Control", ""), headers_back.get("Age", ""))
+        return Answer(response.content, fresh)
 
 
 def guard(session: requests.Session, *, allow_private: bool) -> None:
@@ -70,13 +74,16 @@ def guard(session: requests.Session, *, allow_private: bool) -> None:
         session.mount(scheme, _GuardedAdapter(allow_private))
 
 
-def fresh_seconds(cache_control: str) -> int:
-    """How long an answer may be used (RFC 9111 section 5.2.2), within our bounds."""
+def fresh_seconds(cache_control: str, age: str = "") -> int:
+    """How long an answer may be used (RFC 9111 section 4.2), within our bounds. `age` is for how
+    long caches on the way have kept it."""
     directives = cache_control.lower()
     if "no-store" in directives or "no-cache" in directives:
         return SHORTEST_FRESH
     found = re.search(r"max-age=\"?(\d{1,9})", directives)
     seconds = int(found[1]) if found else DEFAULT_FRESH
+    if re.fullmatch(r"[0-9]{1,9}", age.strip()):
+        seconds -= int(age)
     return max(SHORTEST_FRESH, min(seconds, LONGEST_FRESH))
 
 
@@ -135,9 +142,29 @@ def _checked_address(url: str, allow_private: bool) -> str:
     except (OSError, UnicodeError):
         raise Unreachable("its host name is unknown") from None
     addresses = [str(entry[4][0]) for entry in found]
-    if not allow_private and not all(ipaddress.ip_address(a).is_global for a in addresses):
+    if not allow_private and not all(map(is_public, addresses)):
         raise Unreachable("it leads to a private address")
     return addresses[0]
+
+
+def is_public(address: str) -> bool:
+    """Whether an address is one of the open internet; those that carry an IPv4 address within
+    (RFC 4291 section 2.5.5, 6to4, NAT64) are as public as that one."""
+    found = ipaddress.ip_address(address)
+    if isinstance(found, ipaddress.IPv6Address):
+        carried = _carried(found)
+        if carried is not None:
+            return is_public(str(carried))
+        if found.is_site_local:
+            return False
+    return found.is_global and not (found.is_multicast or found.is_reserved)
+
+
+def _carried(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    inside = address.ipv4_mapped or address.sixtofour
+    if inside is None and any(address in network for network in _CARRIERS):
+        inside = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return inside
 
 
 def _check_scheme(url: str, allow_private: bool) -> str:
