@@ -45,7 +45,11 @@ class ListViews:
         a form sent twice makes one app."""
         if request.method != "POST":
             kind = request.args.get("kind", "")
-            form = AppForm(kind=kind, contact=desk.developer.profile.get("email", ""))
+            form = AppForm(
+                kind=kind,
+                scope=DEFAULT_SCOPES[kind == "backend"],
+                contact=desk.developer.profile.get("email", ""),
+            )
             return self._form(desk, form, keyring.random_token(22))
         client_id, form = pages.posted("once"), AppForm.of(request.form)
         try:

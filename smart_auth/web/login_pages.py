@@ -61,6 +61,7 @@ class LoginPages:
             username=pages.posted("username"),
             problem=problem,
             providers=self.providers(self._tenant, value, back),
+            may_sign_up=self._core.settings.sign_up and back.partition("/")[0] == "portal",
         )
         return _with_wait(response, outcome)
 

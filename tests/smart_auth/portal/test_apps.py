@@ -60,8 +60,13 @@ def acts(facade: FakeFacade) -> list[tuple[str | None, str | None, str | None]]:
 def test_the_portal_asks_for_a_login_and_comes_back(browser: PortalBrowser) -> None:
     browser.visit("portal/apps/new")
     assert browser.title == "Log in"
+    assert "Sign up as a developer" in browser.shown
     browser.submit(browser.form("username"), {"username": "dev", "password": PASSWORD})
     assert browser.title == "Register an app"
+
+
+def test_a_login_for_something_else_does_not_speak_of_developers(browser: PortalBrowser) -> None:
+    assert "developer" not in browser.visit("manage").shown
 
 
 @pytest.mark.parametrize("name", ["doctor", "ann"])
