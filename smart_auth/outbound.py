@@ -11,6 +11,7 @@ import ipaddress
 import re
 import socket
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -114,12 +115,16 @@ class _GuardedAdapter(HTTPAdapter):
         request.headers["Host"] = parts.netloc.rpartition("@")[2]
         request.headers["Accept-Encoding"] = "identity"
         request.headers["Connection"] = "close"
+        begun = time.monotonic()
         try:
             response = super().send(request, stream=True, timeout=TIMEOUT, verify=True)
             with response:
                 body = _body(response)
         except (requests.RequestException, HTTPError, OSError):
             raise Unreachable("it did not answer") from None
+        if time.monotonic() - begun >= DEADLINE:
+            # What was cut off may look like a short answer that is whole.
+            raise Unreachable("it did not answer in time")
         response.raw = BytesIO(body)
         return response
 
