@@ -10,6 +10,7 @@ from werkzeug.exceptions import NotFound
 
 from smart_auth.core import Core
 from smart_auth.launches import Launches
+from smart_auth.portal import portal_routes
 from smart_auth.ports import Facade, TenantInfo
 from smart_auth.sessions import Sessions
 from smart_auth.settings import AuthSettings
@@ -70,6 +71,7 @@ class AuthServer:
             *GrantViews(self.core, self.sessions).routes(),
             *LogViews(self.core, self.sessions).routes(),
             *AccountViews(self.core, self.sessions).routes(),
+            *portal_routes(self.core, self.sessions),
         ]
 
     def _responder(self, route: Route) -> Callable[..., Response]:
