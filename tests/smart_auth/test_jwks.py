@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from smart_auth import admin
 from smart_auth.oauth import jwks
 from smart_auth.oauth.jwks import fetch
-from smart_auth.outbound import Unreachable, fresh_seconds
+from smart_auth.outbound import Unreachable, fresh_seconds, is_public
 from smart_auth.server import AuthServer
 from smart_auth.settings import AuthSettings
 from smart_auth.store import AuthStore
@@ -189,6 +189,14 @@ def test_jku_must_be_the_registered_url(http: FlaskClient, host: KeyHost, by_url
         ("https://[::1]/jwks", "private"),
         ("https://[::ffff:10.0.0.1]/jwks", "private"),
         ("https://0.0.0.0/", "private"),
+        ("https://224.0.0.1/", "private"),
+        ("https://[ff02::1]/", "private"),
+        ("https://[::127.0.0.1]/", "private"),
+        ("https://[2002:7f00:1::]/", "private"),
+        ("https://[64:ff9b::a00:1]/", "private"),
+        ("https://[64:ff9b:1::a00:1]/", "private"),
+        ("https://[fec0::1]/", "private"),
+        ("https://100.64.0.1/", "private"),
         ("file:///etc/passwd", "https"),
         ("https:///nowhere", "https"),
     ],
@@ -215,3 +223,15 @@ def test_a_changed_url_is_fetched_anew(
     admin.change_client(store, client, jwks_uri=host.url + "&y=2")
     assert ask(http, FIRST).status_code == 200
     assert host.requests == 2
+
+
+@pytest.mark.parametrize(
+    "address", ["93.184.216.34", "2606:2800:220:1::1", "64:ff9b::5db8:d822", "::ffff:93.184.216.34"]
+)
+def test_public_addresses_may_be_asked(address: str) -> None:
+    assert is_public(address)
+
+
+@pytest.mark.parametrize(("age", "seconds"), [("", 60), ("20", 40), ("500", 5), ("x", 60)])
+def test_time_in_other_caches_counts(age: str, seconds: int) -> None:
+    assert fresh_seconds("max-age=60", age) == seconds

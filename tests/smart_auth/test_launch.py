@@ -642,21 +642,27 @@ class TestClientAuthentication:
         assert tab.client.post(TOKEN, data=form, headers=headers).status_code == 200
 
 
-def test_launch_clients_may_use_private_key_jwt(tab: Tab, store: AuthStore) -> None:
-    key = backend_key("RS384")
+@pytest.mark.parametrize("alg", ["RS384", "ES384"])
+def test_launch_clients_may_use_private_key_jwt(tab: Tab, store: AuthStore, alg: str) -> None:
+    key = backend_key(alg)
     metadata = {"client_id": "keyed", "redirect_uris": [REDIRECT], "jwks": public_jwks(key)}
     admin.create_client(store, "acme", metadata)
     tab.authorize(client_id="keyed").login("ann").allow()
-    proof = {
-        "client_assertion_type": ASSERTION_TYPE,
-        "client_assertion": assertion(key, "keyed"),
-    }
-    without = tab.client.post(TOKEN, data=code_form(tab.sent_back["code"], client_id="keyed"))
-    assert without.get_json()["error"] == "invalid_client"
-    form = code_form(tab.sent_back["code"], client_id=None) | proof
-    answer = tab.client.post(TOKEN, data=form)
+
+    def post(form: dict[str, str], signed: str | None) -> Any:
+        proof = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": signed}
+        return tab.client.post(TOKEN, data=form | (proof if signed else {}))
+
+    code = code_form(tab.sent_back["code"], client_id=None)
+    assert post(code | {"client_id": "keyed"}, None).get_json()["error"] == "invalid_client"
+    signed = assertion(key, "keyed")
+    answer = post(code | {"client_id": "keyed"}, signed)
     assert answer.status_code == 200
-    assert answer.get_json()["refresh_token"]
+    refresh = {"grant_type": "refresh_token", "refresh_token": answer.get_json()["refresh_token"]}
+    for bad in (None, signed, assertion(backend_key(alg), "keyed")):
+        assert post(refresh, bad).get_json()["error"] == "invalid_client"
+    again = post(refresh, assertion(key, "keyed"))
+    assert again.get_json()["refresh_token"] != refresh["refresh_token"]
 
 
 class TestTenantsShareNothing:
