@@ -7,7 +7,7 @@ one walk along an index of the tenant, of a client, a user, a resource or a pati
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, and_, false, func, literal_column, not_, or_, select
@@ -18,7 +18,7 @@ from fhir_facade.audit.tables import audit_event, audit_patient
 
 Column = Literal[
     "action", "outcome", "client_id", "user_id", "type", "interaction", "resource_id", "status",
-    "correlation_id", "actor", "fhir_user", "job_id", "revision", "step", "pk",
+    "correlation_id", "actor", "fhir_user", "job_id", "revision", "step", "pk", "patients", "query",
 ]  # fmt: skip
 """The columns that can be asked for."""
 
@@ -74,6 +74,14 @@ class Present:
 
 
 @dataclass(frozen=True)
+class Begins:
+    """The column's value begins so; `text` holds no `%` and no `_`."""
+
+    column: Column
+    text: str
+
+
+@dataclass(frozen=True)
 class Recorded:
     """Recorded in the half-open interval, microseconds UTC; None is open."""
 
@@ -117,7 +125,7 @@ class Not:
     condition: Condition
 
 
-Condition = Among | Present | Recorded | Revisions | OfPatients | AnyOf | AllOf | Not
+Condition = Among | Present | Begins | Recorded | Revisions | OfPatients | AnyOf | AllOf | Not
 
 
 @dataclass(frozen=True)
@@ -137,6 +145,13 @@ _COLUMNS = tuple(getattr(_e, name) for name in AuditRow._fields)
 _FAILED = literal_column("audit_event.outcome") != literal_column("'success'")
 
 
+_WALKED: frozenset[Column] = frozenset(
+    {"client_id", "user_id", "fhir_user", "actor", "action", "interaction", "resource_id"}
+)
+"""Columns with an index in the order of keys: one value of them is one walk."""
+_MOST_WALKS = 40
+
+
 class Trail:
     """The rows that are written, to be read."""
 
@@ -147,7 +162,15 @@ class Trail:
         """One page, newest first unless the query says otherwise; the key of its last row is the
         `after` of the next."""
         with self._engine.connect() as connection:
-            return [AuditRow._make(row) for row in connection.execute(statement(query))]
+            found = [
+                [AuditRow._make(row) for row in connection.execute(statement(walk))]
+                for walk in walks(query)
+            ]
+        if len(found) == 1:
+            return found[0]
+        rows = {row.pk: row for page in found for row in page}
+        order = sorted(rows, reverse=not query.oldest_first)
+        return [rows[key] for key in order[: query.limit]]
 
     def count(self, query: AuditQuery, at_most: int | None = None) -> int:
         """How many rows there are in all; counting stops at `at_most`. `after` and `limit` do not
@@ -163,6 +186,29 @@ class Trail:
         """One row by its key."""
         found = self.find(AuditQuery(tenant, (Among("pk", (key,)),), limit=1))
         return found[0] if found else None
+
+
+def walks(query: AuditQuery) -> list[AuditQuery]:
+    """The query as several, each of which walks along one index and stops at a full page: a
+    database asked for alternatives would collect all of them before it sorts."""
+    for place, condition in enumerate(query.conditions):
+        ways = _alternatives(condition)
+        if 1 < len(ways) <= _MOST_WALKS:
+            rest = query.conditions[:place] + query.conditions[place + 1 :]
+            return [replace(query, conditions=(way, *rest)) for way in ways]
+    return [query]
+
+
+def _alternatives(condition: Condition) -> tuple[Condition, ...]:
+    match condition:
+        case AnyOf(conditions):
+            return conditions
+        case OfPatients(ids):
+            return tuple(OfPatients((one,)) for one in dict.fromkeys(ids))
+        case Among(column, values) if column in _WALKED:
+            return tuple(Among(column, (value,)) for value in dict.fromkeys(values))
+        case _:
+            return (condition,)
 
 
 def statement(query: AuditQuery) -> Select[Any]:
@@ -206,6 +252,8 @@ def _sql(condition: Condition, tenant: str, key: ColumnElement[int]) -> ColumnEl
             return _in(column, values)
         case Present(column):
             return _e[column].is_not(None)
+        case Begins(column, begin):
+            return _e[column].like(f"{begin}%")
         case Recorded(from_us, to_us):
             bounds = [] if from_us is None else [key >= key_at(from_us)]
             return and_(*bounds, *(() if to_us is None else (key < key_at(to_us),)))

@@ -15,6 +15,8 @@ from sqlalchemy.exc import IntegrityError
 from fhir_facade.audit.tables import audit_event, audit_patient
 
 _KEYS = 1024
+_LATEST_US = (2**63 - 1) // _KEYS
+"""Keys are 64 bits: no instant beyond has one (the year 2255)."""
 _TRIES = 10
 _NAMES = tuple(name for name in audit_event.columns.keys() if name != "pk")
 

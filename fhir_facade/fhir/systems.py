@@ -46,6 +46,11 @@ PROVENANCE_PARTICIPANT_TYPE: Final = f"{_THO}/provenance-participant-type"
 SERVICE_CATEGORY: Final = f"{_THO}/service-category"
 SERVICE_TYPE: Final = f"{_THO}/service-type"
 RESTFUL_SECURITY_SERVICE: Final = f"{_THO}/restful-security-service"
+AUDIT_EVENT_TYPE: Final = f"{_THO}/audit-event-type"
+AUDIT_ENTITY_TYPE: Final = f"{_THO}/audit-entity-type"
+OBJECT_ROLE: Final = f"{_THO}/object-role"
+SECURITY_SOURCE_TYPE: Final = f"{_THO}/security-source-type"
+BALP_ENTITY_TYPE: Final = "https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType"
 COMMUNICATION_CATEGORY: Final = f"{_THO}/communication-category"
 FLAG_CATEGORY: Final = f"{_THO}/flag-category"
 
@@ -59,6 +64,9 @@ PARTICIPATION_STATUS: Final = f"{_HL7}/participationstatus"
 LOCATION_STATUS: Final = f"{_HL7}/location-status"
 GROUP_TYPE: Final = f"{_HL7}/group-type"
 PUBLICATION_STATUS: Final = f"{_HL7}/publication-status"
+AUDIT_EVENT_ACTION: Final = f"{_HL7}/audit-event-action"
+AUDIT_EVENT_OUTCOME: Final = f"{_HL7}/audit-event-outcome"
+RESTFUL_INTERACTION: Final = f"{_HL7}/restful-interaction"
 ADDRESS_USE: Final = f"{_HL7}/address-use"
 VS_APPOINTMENT_STATUS: Final = f"{_HL7}/ValueSet/appointmentstatus"
 VS_ENCOUNTER_STATUS: Final = f"{_HL7}/ValueSet/encounter-status"
@@ -120,6 +128,8 @@ EXPORT_FILE_SHA256: Final = f"{CANONICAL_BASE}/StructureDefinition/export-file-s
 """In a bulk manifest: the SHA-256 of those bytes, in hex."""
 
 # Code systems that we define
+AUDIT_ACT: Final = f"{CANONICAL_BASE}/CodeSystem/audit-act"
+"""What was done, in the word of the audit trail; docs/reference/audit.md lists them."""
 QUBS_APPOINTMENT_STATUS: Final = f"{CANONICAL_BASE}/CodeSystem/qubs-appointment-status"
 QUBS_EXAM_CODE: Final = f"{CANONICAL_BASE}/CodeSystem/qubs-exam-code"
 QUBS_EXAM_CATEGORY: Final = f"{CANONICAL_BASE}/CodeSystem/qubs-exam-category"
@@ -133,6 +143,11 @@ QUBS_ATTACHMENT_CATEGORY: Final = f"{CANONICAL_BASE}/CodeSystem/qubs-attachment-
 def search_parameter(name: str) -> str:
     """Canonical URL of a base R4 SearchParameter (`Patient-active`, `individual-given`)."""
     return f"{_HL7}/SearchParameter/{name}"
+
+
+def own_search_parameter(name: str) -> str:
+    """Canonical URL of a SearchParameter that we define (`AuditEvent-correlation-id`)."""
+    return f"{CANONICAL_BASE}/SearchParameter/{name}"
 
 
 def us_core_search_parameter(name: str) -> str:

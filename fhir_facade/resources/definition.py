@@ -43,8 +43,9 @@ class ResourceDefinition:
     `patient_paths`: element paths whose Patient references put a resource into a patient's
     compartment (`("",)` means the resource is the patient itself).
     `category_path`: element path of the CodeableConcepts that granular scopes filter on, if any.
-    `exportable`: whether `$export` writes it. `stored`: False for types that are served from code
-    (conformance).
+    `exportable`: whether `$export` writes it. `stored`: False for types that do not lie in the
+    mirror (conformance, the audit trail). `default_sort`: the `_sort` of a search that names none;
+    without it the order is that of ids.
     """
 
     type: str
@@ -58,6 +59,7 @@ class ResourceDefinition:
     includes: tuple[str, ...] = ()
     """`Type:param` values accepted by `_include`; every reference parameter of the type."""
     documentation: str = ""
+    default_sort: str = ""
 
     def parameter(self, name: str) -> SearchParameter | None:
         """The declared parameter of this name, or None."""

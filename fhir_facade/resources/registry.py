@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from fhir_facade.resources import (
     appointment,
+    audit_event,
     concept_map,
     diagnostic_report,
     group,
@@ -20,6 +21,7 @@ from fhir_facade.resources.definition import ResourceDefinition
 
 _DEFINITIONS = (
     appointment.DEFINITION,
+    audit_event.DEFINITION,
     concept_map.DEFINITION,
     diagnostic_report.DEFINITION,
     group.DEFINITION,

@@ -16,7 +16,7 @@ from fhir_facade.mirror import versions
 from fhir_facade.mirror.connection import Connection
 from fhir_facade.mirror.history import HistoryRequest, Place
 from fhir_facade.mirror.versions import Row
-from fhir_facade.rest import conformance
+from fhir_facade.rest import unstored
 from fhir_facade.rest.accesses import Access, record
 from fhir_facade.rest.authorize import Authorizer, principal_of, served_type
 from fhir_facade.rest.negotiate import Form, negotiate
@@ -67,7 +67,7 @@ class HistoryViews:
                     raise NotFound("Not found")
                 page = self._page(conn, access, (resource_type,), asked, resource_id)
         else:
-            one = conformance.read(access.tenant, resource_type, resource_id)
+            one = unstored.read(self._parts, access.tenant, resource_type, resource_id)
             if one is None:
                 raise NotFound("Not found")
             page = _of_release([one], asked)
@@ -82,7 +82,7 @@ class HistoryViews:
             with self._parts.database.read() as conn:
                 page = self._page(conn, access, (resource_type,), asked)
         else:
-            page = _of_release(conformance.rows(access.tenant, resource_type), asked)
+            page = _of_release(unstored.rows(access.tenant, resource_type), asked)
         return self._answer(access, place, form, asked, page)
 
     def system(self, tenant: str) -> Response:

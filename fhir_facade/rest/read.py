@@ -14,7 +14,7 @@ from fhir_facade.mirror import find, versions
 from fhir_facade.mirror.connection import Connection
 from fhir_facade.mirror.versions import Row
 from fhir_facade.resources.definition import ResourceDefinition
-from fhir_facade.rest import conformance
+from fhir_facade.rest import unstored
 from fhir_facade.rest.accesses import Access, record
 from fhir_facade.rest.authorize import Authorizer, served_type
 from fhir_facade.rest.negotiate import Form, negotiate
@@ -44,7 +44,7 @@ class ReadViews:
         access.resource_id = checked_id(resource_id)
         form, shape = self._form(access, definition)
         if not definition.stored:
-            row = conformance.read(access.tenant, resource_type, resource_id)
+            row = unstored.read(self._parts, access.tenant, resource_type, resource_id)
         else:
             with self._parts.database.read() as conn:
                 row = current_row(conn, access, resource_type, resource_id)
@@ -65,7 +65,9 @@ class ReadViews:
         number = int(version) if _VERSION.fullmatch(version) else 0
         if not definition.stored:
             row = (
-                conformance.read(access.tenant, resource_type, resource_id) if number == 1 else None
+                unstored.read(self._parts, access.tenant, resource_type, resource_id)
+                if number == 1
+                else None
             )
         else:
             with self._parts.database.read() as conn:

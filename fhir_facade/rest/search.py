@@ -9,7 +9,7 @@ from flask import Response, request
 from fhir_facade.errors import Forbidden, InvalidRequest, TooCostly, UnsupportedMediaType
 from fhir_facade.fhir import json
 from fhir_facade.resources.definition import ResourceDefinition
-from fhir_facade.rest import conformance
+from fhir_facade.rest import unstored
 from fhir_facade.rest.accesses import Access, record
 from fhir_facade.rest.authorize import Authorizer, principal_of, served_type
 from fhir_facade.rest.bodies import read_body
@@ -89,7 +89,7 @@ class SearchViews:
                     conn, access.tenant.slug, query, access.reach, self._parts.totals, position
                 )
         else:
-            page = conformance.search(access.tenant, definition, query, position)
+            page = unstored.search(self._parts, access.tenant, definition, query, position)
         return self._answer(access, _Search(definition.type, query, page, position), form)
 
     def _of_types(self, access: Access, pairs: list[Pair]) -> Response:

@@ -80,7 +80,7 @@ def parse(
     criteria: list[Criterion] = []
     used: list[Pair] = []
     ignored: list[str] = []
-    for name, value in pairs:
+    for name, value in _in_order(definition, pairs):
         plain, _, modifier = name.partition(":")
         try:
             if not value:
@@ -128,6 +128,14 @@ def parse_shape(
                 expression=(showable(name),),
             )
     return Shape(results.summary, results.elements)
+
+
+def _in_order(definition: ResourceDefinition, pairs: Iterable[Pair]) -> list[Pair]:
+    """The pairs, and the order of the type where they name none."""
+    given = list(pairs)
+    if definition.default_sort and not any(name == "_sort" for name, _ in given):
+        given.append(("_sort", definition.default_sort))
+    return given
 
 
 def _has_control(text: str) -> bool:

@@ -189,6 +189,30 @@ OTHERS: list[dict[str, Any]] = [
         "member": [{"entity": {"reference": "Patient/qubs-220000"}, "inactive": False}],
     },
     {
+        "resourceType": "AuditEvent",
+        "id": "61c2f0a7b3e400",
+        "type": {"system": "http://dicom.nema.org/resources/ontology/DCM", "code": "110106"},
+        "subtype": [{"system": "http://hl7.org/fhir/restful-interaction", "code": "operation"}],
+        "action": "E",
+        "recorded": "2026-05-14T08:30:00.125Z",
+        "outcome": "4",
+        "outcomeDesc": "The token's scopes do not cover this.",
+        "agent": [
+            {
+                "who": {"reference": "Practitioner/qubs-12"},
+                "altId": "u1",
+                "requestor": True,
+                "network": {"address": "10.0.0.1", "type": "2"},
+            },
+            {"altId": "app", "requestor": False},
+        ],
+        "source": {"observer": {"display": "Acme"}},
+        "entity": [
+            {"what": {"reference": "Group/all"}, "name": "all"},
+            {"query": "UGF0aWVudD9uYW1l", "detail": [{"type": "status", "valueString": "403"}]},
+        ],
+    },
+    {
         "resourceType": "ConceptMap",
         "id": "qubs-appointment-status",
         "url": "https://h.example/fhir/acme/ConceptMap/qubs-appointment-status",

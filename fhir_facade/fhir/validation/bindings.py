@@ -22,6 +22,9 @@ _ENCOUNTER = (
 
 REQUIRED_CODES: dict[str, tuple[str, ...]] = {
     "Age.comparator": _COMPARATORS,
+    "AuditEvent.action": ("C", "R", "U", "D", "E"),
+    "AuditEvent.outcome": ("0", "4", "8", "12"),
+    "AuditEventAgentNetwork.type": ("1", "2", "3", "4", "5"),
     "CapabilityStatement.fhirVersion": ("4.0.1",),
     "CapabilityStatementRestResource.type": tuple(sorted(R4_TYPES)),
     "Count.comparator": _COMPARATORS,

@@ -139,6 +139,12 @@ INVARIANTS: dict[str, list[Schema]] = {
     "Appointment": _APPOINTMENT,
     "AppointmentParticipant": [_any("app-1: type or actor is needed", has("type", "actor"))],
     "Attachment": [_needs("att-1: data needs a contentType", "data", "contentType")],
+    "AuditEventEntity": [
+        {
+            "description": "sev-1: name and query exclude each other",
+            "dependencies": {"name": lacks("query")},
+        }
+    ],
     "Bundle": _BUNDLE,
     "BundleEntry": _BUNDLE_ENTRY,
     "CapabilityStatement": _CAPABILITY_STATEMENT,

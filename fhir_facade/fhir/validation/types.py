@@ -8,6 +8,7 @@ SCHEMA_DIRECTORY = Path(__file__).with_name("schemas")
 
 FAST_TYPES: tuple[str, ...] = (
     "Appointment",
+    "AuditEvent",
     "Binary",
     "Bundle",
     "CapabilityStatement",

@@ -21,6 +21,7 @@ PARAMETERS = [(d, p) for d in REGISTRY.values() for p in d.search]
 CANONICAL = re.compile(
     r"http://hl7\.org/fhir/SearchParameter/[A-Za-z]+-[a-z-]+"
     r"|http://hl7\.org/fhir/us/core/SearchParameter/us-core-[a-z-]+"
+    r"|https://fhir-facade\.dev/fhir/SearchParameter/AuditEvent-correlation-id"
 )
 
 # What US Core 3.1.1 and 6.1.0 name in their server CapabilityStatements, `_id` left out.

@@ -49,7 +49,9 @@ def test_knows_who_exists(rest: RestApp) -> None:
 
 def test_names_types(rest: RestApp) -> None:
     assert set(ports(rest).resource_types("acme", "system")) == set(REGISTRY)
-    assert set(REGISTRY) - set(ports(rest).resource_types("acme", "patient")) == {"Group"}
+    assert set(REGISTRY) - set(ports(rest).resource_types("acme", "user")) == {"AuditEvent"}
+    for_patients = set(ports(rest).resource_types("acme", "patient"))
+    assert set(REGISTRY) - for_patients == {"AuditEvent", "Group"}
     assert {"Observation", "Patient"} <= set(ports(rest).scope_types())
 
 

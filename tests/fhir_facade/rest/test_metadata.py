@@ -12,7 +12,7 @@ from fhir_facade.resources.registry import REGISTRY
 from tests.support.rest_app import RestApp, base_of
 from tests.support.tokens import user_token
 
-DOCTOR = user_token("user/*.rs")
+DOCTOR = user_token("user/*.rs", role="admin")
 
 
 def statement(rest: RestApp) -> dict[str, Any]:

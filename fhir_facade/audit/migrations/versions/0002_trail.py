@@ -62,6 +62,10 @@ def upgrade() -> None:
     # What 0001 numbered from 1 gets keys as they are now made; rows of one microsecond that it
     # wrote have numbers that differ in their last ten bits.
     op.execute("UPDATE audit_event SET pk = recorded_us * 1024 + pk % 1024 WHERE pk < 4294967296")
+    op.execute(
+        "UPDATE audit_event SET interaction = 'other'"
+        " WHERE action = 'rest' AND coalesce(interaction, '') = ''"
+    )
     op.create_table(
         "audit_patient",
         sa.Column("tenant", sa.String, primary_key=True),
