@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from rich.console import Console
+
 from fhir_facade.app import Facade
-from sandbox.demo.seed import APP_BASE, CONFIDENTIAL_SCOPE, PUBLIC_SCOPE
+from sandbox.demo.people import MORE, PLAIN
+from sandbox.demo.seed import APP_BASE, BACKENDS, CONFIDENTIAL_SCOPE, PUBLIC_SCOPE
 
 
 def demo_contract(
@@ -30,14 +34,13 @@ def demo_contract(
 def _tenant(
     facade: Facade, slug: str, seed: Mapping[str, Any], removed: str, qubs: str
 ) -> dict[str, Any]:
-    root = facade.settings.public_url
+    root, base = facade.settings.public_url, facade.settings.fhir_base(slug)
     backends = {
-        name: {"client_id": seed[name]["client_id"], "jwk": seed[name]["jwk"]}
-        for name in ("backend", "second_backend", "other_key_backend")
+        name: {"client_id": seed[name]["client_id"], "jwk": seed[name]["jwk"]} for name in BACKENDS
     }
     people = {
-        name: {"username": seed[name]["username"], "password": seed[name]["password"]}
-        for name in ("practitioner", "patient", "admin")
+        name: {key: value for key, value in seed[name].items() if key != "user_id"}
+        for name in (*PLAIN, *MORE)
     }
     assert urlsplit(root).scheme  # noqa: S101  an address, checked by the settings
     return {
@@ -77,4 +80,32 @@ def _tenant(
         "patient_types": ["Appointment", "DiagnosticReport"],
         "sandbox": {"qubs": qubs},
         "admin": people["admin"],
+        "developer": people["developer"],
+        "practitioner_totp": people["practitioner_totp"],
+        "patient_pin": {**people["patient_pin"], "patient_id": seed["patient_id"]},
+        "host_ehr": {**seed["ehr"], "launch_endpoint": f"{base}/auth/launch"},
     }
+
+
+def say_where(console: Console, root: str, path: Path, contract: Mapping[str, Any]) -> None:
+    """Print where to click, and who can log in."""
+    demo = contract["demo"]
+    base = contract["fhir_base"]
+    places = {
+        "EHR with the sample app": f"{root}/demo/ehr",
+        "developer portal": f"{base}/auth/portal",
+        "provider console": f"{base}/auth/console",
+        "FHIR base": base,
+    }
+    console.print()
+    console.print(f"Ready. Open {root}/ and click; Ctrl-C stops everything.", style="bold")
+    for name, url in places.items():
+        console.print(f"  {name:<25} {url}", highlight=False, soft_wrap=True)
+    for name in (*PLAIN, *MORE):
+        person = demo["users"].get(name) or demo[name]
+        words = [person["username"], person["password"]]
+        words += [f"{kind} {person[kind]}" for kind in ("pin", "totp_secret") if kind in person]
+        console.print(
+            f"  {name.replace('_', ' '):<25} {' / '.join(words)}", highlight=False, soft_wrap=True
+        )
+    console.print(f"  everything else           {path}", highlight=False, soft_wrap=True)

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
+import requests
 from flask import Blueprint, Response, abort, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from sandbox.demo.state import DemoPaths, read_json
+from smart_auth import clock, factors
 from smart_auth.admin import list_clients
+from smart_auth.ports import PatientChoice
 from smart_auth.records import Client
 from smart_auth.server import AuthServer
 from smart_auth.store import AuthStore
+from smart_auth.web.pages import NavItem
 
 CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 LISTED_PATIENTS = 2000
+ORDER_SECONDS = 20
 
 
 class DemoPages:
@@ -56,7 +62,10 @@ class DemoPages:
         """Where to click."""
         return self._render(
             "start.html",
-            tenants=[self._tenant(slug) for slug in self._seed()],
+            tenants=[
+                {**self._tenant(slug), "people": list(_people(one))}
+                for slug, one in self._seed().items()
+            ],
             contract_path=str(self._paths.contract),
         )
 
@@ -68,7 +77,7 @@ class DemoPages:
             return self.choose(next(iter(tenants)))
         for slug in tenants:
             if client in {one.client_id for one in self._launchable(slug)}:
-                return self._launch(slug, client)
+                return self._launch_at_once(slug, client)
         abort(404, "No such app in the demo.")
 
     def choose(self, tenant: str) -> str:
@@ -82,14 +91,19 @@ class DemoPages:
         return self._render(
             "ehr.html",
             tenant=seeded,
-            patients=sorted(patients, key=lambda one: ((one.name or "").casefold(), one.id)),
-            clients=[(one.client_id, one.name, self._elsewhere(one)) for one in clients],
+            patients=[
+                (one.id, _patient_label(one))
+                for one in sorted(patients, key=lambda one: (one.name.casefold(), one.id))
+            ],
+            clients=[(one.client_id, self._labelled(one)) for one in clients],
         )
 
     def launch(self, tenant: str) -> AnyResponse:
-        """Launch an app for a patient, as the EHR's practitioner."""
-        self._tenant(tenant)
-        return self._launch(tenant, request.args.get("client", ""))
+        """Launch an app for a patient, as the EHR's practitioner: order the launch, and send the
+        browser where the answer says.
+        """
+        made = self._order(tenant, request.args.get("client", ""))
+        return redirect(made["open_url"], 302)
 
     def app_launch(self) -> str:
         """The sample app's launch page."""
@@ -102,35 +116,54 @@ class DemoPages:
         """The sample app."""
         return self._render("app_index.html")
 
-    def _launch(self, tenant: str, client_id: str) -> AnyResponse:
-        seeded = self._tenant(tenant)
-        client = next((c for c in self._launchable(tenant) if c.client_id == client_id), None)
-        patient = request.args.get("patient", "")
-        if (
-            client is None
-            or client.launch_uri is None
-            or not self._auth.core.ports.patient_exists(tenant, patient)
-        ):
-            abort(404, "No such app or patient in the demo.")
-        user = seeded["practitioner"]["user_id"]
-        token = self._auth.launches.create(tenant, user, client_id, patient)
-        query = urlencode({"iss": seeded["fhir_base"], "launch": token})
-        separator = "&" if "?" in client.launch_uri else "?"
-        response = redirect(f"{client.launch_uri}{separator}{query}", 302)
+    def _launch_at_once(self, tenant: str, client_id: str) -> AnyResponse:
+        """The same without the page that logs the browser in: the session is begun here, and the
+        first answer leads to the app, for scripts that read it.
+        """
+        made = self._order(tenant, client_id)
+        response = redirect(made["launch_url"], 302)
+        user = self._tenant(tenant)["practitioner"]["user_id"]
+        session = self._auth.sessions.start(tenant, user, "ehr", methods="")
         info = self._auth.core.ports.tenants()[tenant]
-        self._auth.sessions.set_cookie(
-            response, info, self._auth.sessions.start(tenant, user, "ehr")
-        )
+        self._auth.sessions.set_cookie(response, info, session)
         return response
 
-    def _launchable(self, tenant: str) -> list[Client]:
-        """Active apps that an EHR can launch."""
-        return [c for c in list_clients(self._store, tenant) if c.active and c.launch_uri]
+    def _order(self, tenant: str, client_id: str) -> dict[str, str]:
+        """Ask the server for a launch, as any host EHR does: one authenticated call."""
+        seeded = self._tenant(tenant)
+        patient = request.args.get("patient", "")
+        known = client_id in {one.client_id for one in self._launchable(tenant)}
+        if not known or not self._auth.core.ports.patient_exists(tenant, patient):
+            abort(404, "No such app or patient in the demo.")
+        answer = requests.post(
+            f"{seeded['fhir_base']}/auth/launch",
+            json={
+                "user": seeded["practitioner"]["username"],
+                "client_id": client_id,
+                "patient": patient,
+            },
+            auth=(seeded["ehr"]["client_id"], seeded["ehr"]["client_secret"]),
+            timeout=ORDER_SECONDS,
+        )
+        if answer.status_code != 201:
+            said = answer.json().get("error_description", "")
+            abort(502, f"The server made no launch: {said}")
+        return dict(answer.json())
 
-    def _elsewhere(self, client: Client) -> str:
-        """Where an app runs that this server does not serve; '' for ours."""
+    def _launchable(self, tenant: str) -> list[Client]:
+        """Apps that an EHR can launch for its users now."""
+        return [
+            client
+            for client in list_clients(self._store, tenant)
+            if client.active and client.launch_uri and client.approved_at is not None
+        ]
+
+    def _labelled(self, client: Client) -> str:
+        """An app's name, and where it runs when this server does not serve it."""
         launch = client.launch_uri or ""
-        return "" if launch.startswith(f"{self._root}/") else urlsplit(launch).netloc
+        if launch.startswith(f"{self._root}/"):
+            return client.name
+        return f"{client.name} (yours, at {urlsplit(launch).netloc})"
 
     def _seed(self) -> dict[str, Any]:
         return dict(read_json(self._paths.seed).get("tenants", {}))
@@ -142,7 +175,49 @@ class DemoPages:
         return {**seeded, "slug": slug}
 
     def _render(self, template: str, **values: Any) -> str:
-        return render_template(template, root=self._root, **values)
+        """A page in the look of the server's own: its frame, its stylesheet, and ours."""
+        seeded = self._seed()
+        first = next(iter(seeded.values()))
+        values.setdefault("tenant", {"name": "FHIR facade demo"})
+        return render_template(
+            template,
+            root=self._root,
+            stylesheet_url=f"{first['fhir_base']}/auth/style.css",
+            nav=[self._link("Start", "/"), *self._ehr_links(seeded)],
+            **values,
+        )
+
+    def _ehr_links(self, seeded: Mapping[str, Any]) -> list[NavItem]:
+        return [
+            self._link(f"EHR of {one['name']}", f"/demo/ehr/{slug}") for slug, one in seeded.items()
+        ]
+
+    def _link(self, label: str, path: str) -> NavItem:
+        return NavItem(label, f"{self._root}{path}", request.path == path)
+
+
+def _patient_label(patient: PatientChoice) -> str:
+    parts = [patient.name or "No name recorded", patient.birth_date]
+    return f"{', '.join(part for part in parts if part)} ({patient.id})"
+
+
+def _people(seeded: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, str], str]]:
+    """Who can log in: in what role, with which name and password, and which second factor."""
+    code = factors.code_at(seeded["practitioner_totp"]["totp_secret"], clock.now())
+    shown = {
+        "practitioner": ("Practitioner", "none"),
+        "patient": ("Patient", "none"),
+        "admin": ("Administrator of the provider", "none"),
+        "developer": ("Developer", "none"),
+        "practitioner_totp": (
+            "Practitioner with one-time codes",
+            f"code {code} as this page was loaded; "
+            f"secret for an authenticator: {seeded['practitioner_totp']['totp_secret']}",
+        ),
+        "patient_pin": ("Patient with a PIN", f"PIN {seeded['patient_pin']['pin']}"),
+    }
+    for name, (label, factor) in shown.items():
+        yield label, seeded[name], factor
 
 
 def _headers(response: Response) -> Response:

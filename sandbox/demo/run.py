@@ -25,7 +25,7 @@ from fhir_facade.mirror.versions import current_revision, read
 from fhir_facade.settings import load
 from fhir_facade.sync import runner
 from sandbox.demo import seed as seeding
-from sandbox.demo.contract import demo_contract
+from sandbox.demo.contract import demo_contract, say_where
 from sandbox.demo.processes import Child
 from sandbox.demo.state import (
     DemoPaths,
@@ -145,7 +145,7 @@ def _run(
     root = f"http://127.0.0.1:{port}"
     server.wait_ready(f"{root}/readyz", START_SECONDS)
     write_json(paths.contract, contract)
-    _say_where(console, root, paths, contract)
+    say_where(console, root, paths.contract, contract)
     while emulator[0].alive() and server.alive():
         time.sleep(0.5)
     ended = server if emulator[0].alive() else emulator[0]
@@ -223,9 +223,8 @@ def _fill(
     _sync(console, facade)
     tenants: dict[str, Any] = remembered.setdefault("tenants", {})
     for tenant, settings in facade.settings.tenants.items():
-        if tenant not in tenants:
-            tenants[tenant] = seeding.new_seed(facade, tenant)
-            write_json(paths.seed, remembered)  # before anything of it is stored
+        seeding.complete(facade, tenant, tenants.setdefault(tenant, {}))
+        write_json(paths.seed, remembered)  # before anything of it is stored
         seeding.plant(facade, tenant, tenants[tenant], facade.settings.public_url)
         tenants[tenant] |= {"name": settings.name, "fhir_base": facade.settings.fhir_base(tenant)}
     for tenant in tenants:
@@ -299,15 +298,3 @@ def _more_clients(path: Path) -> list[dict[str, Any]]:
     if any(str(one.get("tenant", PRACTICES[0][0])) not in known for one in listed):
         raise DemoFailed(f"DEMO_CLIENTS names a tenant that is not one of {sorted(known)}.")
     return listed
-
-
-def _say_where(console: Console, root: str, paths: DemoPaths, contract: Mapping[str, Any]) -> None:
-    people = contract["demo"]["users"]
-    console.print()
-    console.print(f"Ready. Open {root}/ and click; Ctrl-C stops everything.", style="bold")
-    console.print(f"  EHR with the sample app   {root}/demo/ehr")
-    console.print(f"  FHIR base                 {contract['fhir_base']}")
-    for name, person in people.items():
-        text = f"  {name:<25} {person['username']} / {person['password']}"
-        console.print(text, highlight=False)
-    console.print(f"  everything else           {paths.contract}", highlight=False)

@@ -20,6 +20,7 @@ from fhir_facade.mirror.groups import GroupDefinition, listed
 from fhir_facade.mirror.versions import Row, current_revision
 from fhir_facade.policy import AllPatients, Grant, Letter, Reach
 from fhir_facade.resources.registry import REGISTRY
+from sandbox.demo.people import MORE, PLAIN, new_person, plant_people
 from smart_auth import admin
 from smart_auth.client_metadata import client_from_metadata
 
@@ -31,6 +32,12 @@ PUBLIC_SCOPE = "launch launch/patient openid fhirUser offline_access patient/*.r
 CONFIDENTIAL_SCOPE = f"{PUBLIC_SCOPE} user/*.rs"
 APP_BASE = "http://localhost:8765"
 EVERYONE = "all-patients"
+BACKENDS = {
+    "backend": "backend",
+    "second_backend": "second-backend",
+    "other_key_backend": "rsa-backend",
+}
+"""Backend services by their names in the contract, with the ends of their client ids."""
 
 
 def everything() -> Reach:
@@ -76,72 +83,54 @@ def public_part(jwk: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in jwk.items() if k not in ("d", "p", "q", "dp", "dq", "qi", "oth")}
 
 
-def new_seed(facade: Facade, tenant: str) -> dict[str, Any]:
-    """Names, secrets and choices of one tenant, before anything is stored."""
-    first, second, third = choose_patients(facade, tenant)[:3]
-    return {
-        "patient_id": first,
-        "other_patient_id": second,
-        "patient_user_id": third,
-        "practitioner_id": rows(facade, tenant, "Practitioner", 1)[0].id,
-        "group_id": EVERYONE,
-        "public": {"client_id": f"{tenant}-public-app"},
-        "sample": {"client_id": f"{tenant}-sample-app"},
-        "confidential": {
-            "client_id": f"{tenant}-confidential-app",
-            "client_secret": secrets.token_urlsafe(24),
-        },
-        "backend": {"client_id": f"{tenant}-backend", "jwk": private_key("EC")},
-        "second_backend": {"client_id": f"{tenant}-second-backend", "jwk": private_key("EC")},
-        "other_key_backend": {"client_id": f"{tenant}-rsa-backend", "jwk": private_key("RSA")},
-        "practitioner": {"username": "practitioner", "password": secrets.token_urlsafe(9)},
-        "patient": {"username": "patient", "password": secrets.token_urlsafe(9)},
-        "admin": {"username": "admin", "password": secrets.token_urlsafe(9)},
-    }
+def complete(facade: Facade, tenant: str, seed: dict[str, Any]) -> None:
+    """Add the names, secrets and choices of one tenant that the seed lacks, before anything of them
+    is stored. What is there stays.
+    """
+    if "patient_id" not in seed:
+        patients = choose_patients(facade, tenant)[:3]
+        seed.update(
+            zip(("patient_id", "other_patient_id", "patient_user_id"), patients, strict=True)
+        )
+    if "second_practitioner_id" not in seed:
+        staff = [row.id for row in rows(facade, tenant, "Practitioner", 2)]
+        seed.setdefault("practitioner_id", staff[0])
+        seed["second_practitioner_id"] = staff[1] if len(staff) > 1 else None
+    seed.setdefault("group_id", EVERYONE)
+    for name, words in (("public", "public-app"), ("sample", "sample-app")):
+        seed.setdefault(name, {"client_id": f"{tenant}-{words}"})
+    for name, words in (("confidential", "confidential-app"), ("ehr", "ehr")):
+        if name not in seed:
+            secret = secrets.token_urlsafe(24)
+            seed[name] = {"client_id": f"{tenant}-{words}", "client_secret": secret}
+    for name, words in BACKENDS.items():
+        if name not in seed:
+            kind = "RSA" if name == "other_key_backend" else "EC"
+            seed[name] = {"client_id": f"{tenant}-{words}", "jwk": private_key(kind)}
+    for name in (*PLAIN, *MORE):
+        if name not in seed:
+            seed[name] = new_person(name)
 
 
 def plant(facade: Facade, tenant: str, seed: dict[str, Any], root: str) -> None:
-    """Store what the seed names, where it is not stored yet. Adds `user_id` to the practitioner."""
+    """Store what the seed names, where it is not stored yet. Adds `user_id` to its people."""
     groups = facade.groups
-    groups.define(tenant, GroupDefinition(EVERYONE, "All patients", "tenant"))
-    for row in rows(facade, tenant, "Location"):
-        groups.define(
-            tenant, GroupDefinition(f"site-{row.id}"[:64], "Patients of a site", "site", row.id)
-        )
+    known = {group.group_id for group in groups.list(tenant, members=False)}
     two = listed((seed["patient_id"], seed["other_patient_id"]))
-    groups.define(tenant, GroupDefinition("two-patients", "Two patients", "listed", "", two))
+    wanted = [
+        GroupDefinition(EVERYONE, "All patients", "tenant"),
+        GroupDefinition("two-patients", "Two patients", "listed", "", two),
+    ]
+    for row in rows(facade, tenant, "Location"):
+        site = f"site-{row.id}"[:64]
+        wanted.append(GroupDefinition(site, "Patients of a site", "site", row.id))
+    for group in wanted:
+        if group.group_id not in known:
+            groups.define(tenant, group)
     groups.refresh(tenant)
-    _plant_users(facade, tenant, seed)
+    plant_people(facade, tenant, seed)
     for metadata in client_metadata(seed, root):
         put_client(facade, tenant, metadata)
-
-
-def _plant_users(facade: Facade, tenant: str, seed: dict[str, Any]) -> None:
-    known = {user.username: user for user in admin.list_users(facade.auth_store, tenant)}
-    wanted: tuple[tuple[str, dict[str, Any]], ...] = (
-        (
-            "practitioner",
-            {"fhir_user": f"Practitioner/{seed['practitioner_id']}", "whole_tenant": True},
-        ),
-        (
-            "patient",
-            {
-                "fhir_user": f"Patient/{seed['patient_user_id']}",
-                "patients": [seed["patient_user_id"]],
-            },
-        ),
-        ("admin", {}),
-    )
-    for role, options in wanted:
-        user = known.get(seed[role]["username"]) or admin.create_user(
-            facade.auth_store,
-            tenant,
-            seed[role]["username"],
-            seed[role]["password"],
-            role=role,  # type: ignore[arg-type]
-            **options,
-        )
-        seed[role]["user_id"] = user.user_id
 
 
 def client_metadata(seed: Mapping[str, Any], root: str) -> list[dict[str, Any]]:
@@ -170,8 +159,15 @@ def client_metadata(seed: Mapping[str, Any], root: str) -> list[dict[str, Any]]:
             "scope": LAUNCH_SCOPE,
             "may_introspect": True,
         },
+        {
+            "client_id": seed["ehr"]["client_id"],
+            "client_secret": seed["ehr"]["client_secret"],
+            "client_name": "Demo EHR",
+            "token_endpoint_auth_method": "client_secret_basic",
+            "may_launch": True,
+        },
     ]
-    for name in ("backend", "second_backend", "other_key_backend"):
+    for name in BACKENDS:
         apps.append(
             {
                 "client_id": seed[name]["client_id"],

@@ -7,13 +7,14 @@ const when = (instant) => (instant
   ? new Date(instant).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" })
   : "time not known");
 
-function row(cells) {
+function row(cells, headings = []) {
   const line = document.createElement("tr");
-  for (const cell of cells) {
+  cells.forEach((cell, place) => {
     const box = document.createElement("td");
     box.textContent = cell;
+    box.dataset.label = headings[place] || "";
     line.append(box);
-  }
+  });
   return line;
 }
 
@@ -31,9 +32,10 @@ async function all(client, path) {
   return found;
 }
 
-function fill(id, rows, empty) {
-  const body = document.querySelector(`#${id} tbody`);
-  body.replaceChildren(...(rows.length ? rows : [row([empty])]));
+function fill(id, lines, empty) {
+  const headings = [...document.querySelectorAll(`#${id} th`)].map((one) => one.textContent);
+  const rows = lines.length ? lines.map((cells) => row(cells, headings)) : [row([empty])];
+  document.querySelector(`#${id} tbody`).replaceChildren(...rows);
 }
 
 async function show() {
@@ -48,18 +50,18 @@ async function show() {
       [patient.gender, patient.birthDate && `born ${patient.birthDate}`].filter(Boolean).join(", ");
     const appointments = await all(client, `Appointment?patient=${client.patient}`);
     appointments.sort((a, b) => (b.start || "").localeCompare(a.start || ""));
-    fill("appointments", appointments.map((one) => row([
+    fill("appointments", appointments.map((one) => [
       when(one.start), one.description || text(one.serviceType && one.serviceType[0]) || "not recorded", one.status,
       (one.participant.find((p) => p.actor && p.actor.reference
         && p.actor.reference.startsWith("Location/")) || { actor: {} }).actor.display || "",
-    ])), "No appointments.");
+    ]), "No appointments.");
     const reports = await all(client, `DiagnosticReport?patient=${client.patient}`);
     const taken = (one) => one.effectiveDateTime || (one.effectivePeriod && one.effectivePeriod.start);
     reports.sort((a, b) => (taken(b) || "").localeCompare(taken(a) || ""));
-    fill("reports", reports.map((one) => row([
+    fill("reports", reports.map((one) => [
       when(taken(one)),
       text(one.code), one.status,
-    ])), "No reports.");
+    ]), "No reports.");
     status.textContent = `Scopes granted: ${client.scope}`;
     document.body.dataset.state = "ready";
   } catch (error) {
