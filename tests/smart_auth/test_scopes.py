@@ -224,3 +224,99 @@ def test_allows_agrees_with_the_meaning(scope_set: ScopeSet, level: str, kind: s
     for letter in "cruds":
         through = any(entry[:3] == (level, kind, letter) for entry in meaning(scope_set))
         assert scope_set.allows(level, kind, letter) is through  # type: ignore[arg-type]
+
+
+@given(scope_sets, scope_sets)
+def test_a_wider_set_never_allows_less(small: ScopeSet, more: ScopeSet) -> None:
+    wide = ScopeSet.of([*small, *more])
+    assert wide.covers(small)
+    for level, kind, letter, *_ in meaning(small):
+        if level != "special":
+            assert wide.allows(level, kind, letter)  # type: ignore[arg-type]
+
+
+@given(scope_sets, scope_sets, scope_sets)
+def test_a_wider_limit_never_leaves_less(asked: ScopeSet, most: ScopeSet, more: ScopeSet) -> None:
+    wide = ScopeSet.of([*most, *more])
+    assert meaning(asked.intersect(most)) <= meaning(asked.intersect(wide))
+    assert meaning(asked.limit(most)) <= meaning(asked.limit(wide))
+
+
+@given(scope_sets)
+def test_nothing_allows_nothing_and_everything_changes_nothing(asked: ScopeSet) -> None:
+    everything = parse(" ".join([*SPECIAL_SCOPES, "patient/*.* user/*.* system/*.*"]))
+    assert not asked.intersect(ScopeSet())
+    assert not ScopeSet().intersect(asked)
+    assert not asked.limit(ScopeSet()).resources
+    assert meaning(asked.intersect(everything)) == meaning(asked)
+    for level in ("patient", "user", "system"):
+        assert not any(ScopeSet().allows(level, kind, "r") for kind in TYPES)  # type: ignore[arg-type]
+
+
+@given(scope_sets, scope_sets)
+def test_the_order_of_two_limits_does_not_matter(asked: ScopeSet, most: ScopeSet) -> None:
+    assert meaning(asked.intersect(most)) == meaning(most.intersect(asked))
+    assert meaning(asked.intersect(most).intersect(most)) == meaning(asked.intersect(most))
+
+
+@given(scope_sets, scope_sets)
+def test_a_limit_cuts_resources_and_leaves_the_rest(asked: ScopeSet, most: ScopeSet) -> None:
+    limited = asked.limit(most)
+    assert limited.specials == asked.specials
+    assert meaning(limited) == {
+        entry for entry in meaning(asked) if entry[0] == "special" or entry in meaning(most)
+    }
+
+
+@given(scope_sets, scope_sets)
+def test_narrowing_never_goes_past_what_covers_it(granted: ScopeSet, asked: ScopeSet) -> None:
+    """What a refresh asks for is either within the grant, and then changes nothing else, or not."""
+    if granted.covers(asked):
+        assert meaning(asked) <= meaning(granted)
+        assert meaning(granted.intersect(asked)) == meaning(asked)
+
+
+@given(scope_sets, scope_sets)
+def test_an_answer_is_in_the_dialect_it_was_asked_in(asked: ScopeSet, most: ScopeSet) -> None:
+    answered = asked.intersect(most)
+    said = parse(str(answered))
+    assert meaning(said) == meaning(answered)
+    dialects = {(scope.level, scope.dialect) for scope in asked.resources}
+    for scope in answered.resources:
+        assert (scope.level, scope.dialect) in dialects
+        in_v1_words = str(scope).partition("?")[0].rpartition(".")[2] in ("read", "write", "*")
+        if in_v1_words:
+            assert scope.dialect == "v1"
+
+
+@given(scope_sets)
+def test_what_is_asked_within_the_limit_comes_back_word_for_word(asked: ScopeSet) -> None:
+    asked = parse(str(asked))
+    everything = parse(" ".join([*SPECIAL_SCOPES, "patient/*.* user/*.* system/*.*"]))
+    assert str(asked.intersect(everything)) == str(asked)
+
+
+@given(st.sampled_from(TYPES), letters)
+def test_letters_may_be_split_over_scopes(kind: str, some: frozenset[str]) -> None:
+    ordered = [letter for letter in "cruds" if letter in some]
+    whole = parse(f"user/{kind}.{''.join(ordered)}")
+    split = parse(" ".join(f"user/{kind}.{letter}" for letter in ordered))
+    assert meaning(whole) == meaning(split)
+    assert whole.covers(split)
+    assert split.covers(whole)
+    assert str(split.intersect(whole)) == str(split)
+
+
+@given(st.sampled_from(sorted(GRANULAR_TYPES & set(TYPES))), categories, categories)
+def test_granular_scopes_are_the_union_of_their_categories(
+    kind: str, left: tuple[Category, ...], right: tuple[Category, ...]
+) -> None:
+    if not (left and right):
+        return
+    whole = Scope("patient", kind, frozenset("rs"), tuple(dict.fromkeys([*left, *right])))
+    parts = [Scope("patient", kind, frozenset("rs"), some) for some in (left, right)]
+    assert meaning(ScopeSet((whole,))) == meaning(ScopeSet.of(parts))
+    assert ScopeSet.of(parts).covers(ScopeSet((whole,)))
+    unlimited = parse(f"patient/{kind}.rs")
+    assert unlimited.covers(ScopeSet((whole,)))
+    assert not ScopeSet((whole,)).covers(unlimited)

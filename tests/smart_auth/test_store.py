@@ -21,15 +21,18 @@ from smart_auth import admin, keyring, migrate
 from smart_auth.housekeeping import EVERY, Housekeeping
 from smart_auth.records import (
     AuthorizationCode,
+    Client,
     ConsentRecord,
     Grant,
+    InitialAccessToken,
     Launch,
     LaunchContext,
+    LoginTicket,
     PendingAuthorization,
     Session,
     User,
 )
-from smart_auth.store import AuthStore, FetchedKeys, family_member, open_store
+from smart_auth.store import AlreadyExists, AuthStore, FetchedKeys, family_member, open_store
 from smart_auth.store.tables import metadata
 from tests.support.postgres import fresh_postgres_url
 from tests.support.smart_auth import REDIRECT, SETTINGS
@@ -184,6 +187,83 @@ def test_a_pending_request_belongs_to_one_browser_and_is_decided_once(
     assert sum(race(4, lambda _: store.pending.decide(tenant, "r", NOW))) == 1
     assert store.pending.get(tenant, "r", NOW) is None
     assert not store.pending.choose_patient(tenant, "r", "u", "p2")
+
+
+def test_a_pending_request_remembers_the_login_it_was_first_shown_with(
+    store: AuthStore, tenant: str
+) -> None:
+    store.pending.add(tenant, replace(PENDING, new_login=True), NOW)
+    for session in ("s1", "s2", None):
+        assert store.pending.bind_browser(tenant, "r", "b1", session)
+        found = store.pending.get(tenant, "r", NOW)
+        assert found is not None
+        assert (found.new_login, found.earlier_session) == (True, "s1")
+
+
+def test_an_initial_access_token_counts_with_the_apps_it_lets_in(
+    store: AuthStore, tenant: str
+) -> None:
+    token = InitialAccessToken("id", "name", "operator", NOW, NOW + 100, 2)
+    store.registration.add_token(tenant, "hash", token)
+    assert store.registration.tokens(tenant) == [token]
+
+    def register(number: int) -> bool:
+        app = Client(tenant, f"app{number}", "App", "none", "openid")
+        return store.registration.register(app, "hash", NOW)
+
+    assert register(0)
+    with pytest.raises(AlreadyExists):
+        register(0)
+    assert store.registration.tokens(tenant)[0].uses_left == 1
+    assert sum(race(4, lambda number: register(number + 1))) == 1
+    assert len(store.clients.list(tenant)) == 2
+    assert not store.registration.token_is_good(tenant, "hash", NOW)
+
+
+@pytest.mark.parametrize(
+    ("changes", "at", "good"),
+    [
+        ({}, NOW, True),
+        ({}, NOW + 100, False),
+        ({"uses_left": None}, NOW, True),
+        ({"uses_left": 0}, NOW, False),
+        ({"revoked_at": NOW}, NOW, False),
+    ],
+)
+def test_which_initial_access_tokens_are_good(
+    store: AuthStore, tenant: str, changes: dict[str, Any], at: int, good: bool
+) -> None:
+    token = replace(InitialAccessToken("id", "name", "u", NOW, NOW + 100, 1), **changes)
+    store.registration.add_token(tenant, "hash", token)
+    assert token.good(at) is good
+    assert store.registration.token_is_good(tenant, "hash", at) is good
+    assert not store.registration.token_is_good(tenant + "x", "hash", at)
+    app = Client(tenant, "app", "App", "none", "openid")
+    assert store.registration.register(app, "hash", at) is good
+    assert (store.clients.get(tenant, "app") is not None) is good
+
+
+def test_a_login_ticket_is_used_once(store: AuthStore, tenant: str) -> None:
+    ticket = LoginTicket("u", "host", "wrapped", NOW, NOW + 100)
+    store.tickets.add(tenant, "t", ticket)
+    assert store.tickets.use(tenant + "x", "t", NOW) is None
+    assert store.tickets.use(tenant, "t", NOW + 100) is None
+    used = [one for one in race(4, lambda _: store.tickets.use(tenant, "t", NOW)) if one]
+    assert used == [ticket]
+
+
+def test_people_by_their_resource(store: AuthStore, tenant: str) -> None:
+    for name, reference in (("a", "Practitioner/1"), ("b", "Practitioner/1"), ("c", None)):
+        store.users.add(User(tenant, name, name, "practitioner", reference))
+    assert {user.user_id for user in store.users.by_fhir_user(tenant, "Practitioner/1")} == {
+        "a",
+        "b",
+    }
+    assert not store.users.by_fhir_user(tenant, "Practitioner/2")
+
+
+def test_no_database_is_asked_for_an_id_with_nul(store: AuthStore, tenant: str) -> None:
+    assert store.clients.get(tenant, "a\0b") is None
 
 
 def test_a_launch_is_used_once_and_with_its_code(store: AuthStore, tenant: str) -> None:
