@@ -9,12 +9,13 @@ may launch it, and tokens of others that are out stop working at once.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from smart_auth import admin
 from smart_auth.admin import PAUSED_BY, ChangedSince, CreatedClient, InvalidClientMetadata
 from smart_auth.client_metadata import client_from_metadata
+from smart_auth.client_scope import wider
 from smart_auth.core import Core
 from smart_auth.oauth import jwks
 from smart_auth.portal.acts import record
@@ -22,7 +23,6 @@ from smart_auth.portal.app_forms import AppForm, FormRules, kind_of, metadata_of
 from smart_auth.portal.fields import InvalidForm
 from smart_auth.ports import TenantInfo
 from smart_auth.records import Client, User
-from smart_auth.scopes import ScopeSet
 
 MOST_APPS = 50
 """Apps of one developer."""
@@ -184,17 +184,7 @@ class Apps:
         }
 
     def _wider(self, app: Client, changes: dict[str, Any]) -> list[str]:
-        """In which ways the changed app would be more than the app is, in words."""
-        had: ScopeSet = self.core.scopes(app.scope)
-        found = {
-            "another name": changes["name"] != app.name,
-            "a new redirect URI": not set(changes["redirect_uris"]) <= set(app.redirect_uris),
-            "another launch URI": changes["launch_uri"] not in (None, app.launch_uri),
-            "wider scopes": not had.covers(self.core.scopes(changes["scope"])),
-            "a longer validity": (changes["valid_from"] or 0) < (app.valid_from or 0)
-            or _end(changes["valid_to"]) > _end(app.valid_to),
-        }
-        return [words for words, holds in found.items() if holds]
+        return wider(app, replace(app, **changes), self.core.ports.scope_types())
 
     def _send_back(
         self, app: Client, wider: Sequence[str], agreed: bool, changes: dict[str, Any]
@@ -216,7 +206,3 @@ class Apps:
         record(
             self.core, self.tenant, self.developer, act, client_id=client_id, patient_id=patient_id
         )
-
-
-def _end(valid_to: int | None) -> float:
-    return float("inf") if valid_to is None else valid_to
