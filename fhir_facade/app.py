@@ -26,6 +26,7 @@ from fhir_facade.errors import SettingsError
 from fhir_facade.mirror import migrate as mirror_migrate
 from fhir_facade.mirror.database import Database, open_database
 from fhir_facade.mirror.groups import GroupStore
+from fhir_facade.mirror.reindex import bring_up_to_date
 from fhir_facade.provider_settings import LoginProviderSettings
 from fhir_facade.readiness import readiness_checks
 from fhir_facade.resources.registry import REGISTRY
@@ -66,6 +67,13 @@ class Facade:
     def run_syncs(self, stop: threading.Event) -> None:
         """Sync every source in rounds until `stop` is set."""
         runner.run_all(self.sync, self.jobs, stop)
+
+    def bring_index_up_to_date(self) -> None:
+        """Index anew what an earlier release indexed by other rules."""
+        for slug, tenant in self.settings.tenants.items():
+            made = bring_up_to_date(self.database, REGISTRY, slug, tenant.zone)
+            if made:
+                telemetry.log("worker").info("index.made_anew", tenant=slug, resources=made)
 
     def upgrade(self) -> None:
         """Bring the tables of both databases to this release's shape, and make missing signing

@@ -114,6 +114,7 @@ def _sync(parent: int) -> None:
     stop = _child(parent)
     facade = build(load())
     try:
+        facade.bring_index_up_to_date()
         facade.run_syncs(stop)
     finally:
         facade.close()

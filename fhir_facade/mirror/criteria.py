@@ -54,6 +54,47 @@ class DateCriterion:
 
 
 @dataclass(frozen=True)
+class UriCriterion:
+    """`below`: URIs that begin with one of the values; `above`: those one of the values begins
+    with."""
+
+    param: str
+    mode: Literal["below", "above"]
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NumberValue:
+    """`first` and `end` bound the half-open range that the number's digits mean."""
+
+    prefix: Prefix
+    number: float
+    first: float
+    end: float
+
+
+@dataclass(frozen=True)
+class NumberCriterion:
+    param: str
+    values: tuple[NumberValue, ...]
+
+
+@dataclass(frozen=True)
+class QuantityValue:
+    """`code` without a `system` may be the code or what people read."""
+
+    number: NumberValue
+    system: str | None = None
+    code: str | None = None
+
+
+@dataclass(frozen=True)
+class QuantityCriterion:
+    param: str
+    values: tuple[QuantityValue, ...]
+
+
+@dataclass(frozen=True)
 class ReferenceCriterion:
     """`target_type` '' means any of the parameter's targets."""
 
@@ -69,7 +110,7 @@ class IdCriterion:
 @dataclass(frozen=True)
 class MissingCriterion:
     param: str
-    type: Literal["token", "string", "date", "reference"]
+    type: Literal["token", "string", "date", "reference", "number", "quantity"]
     missing: bool
 
 
@@ -107,6 +148,9 @@ OwnCriterion = (
     TokenCriterion
     | StringCriterion
     | DateCriterion
+    | UriCriterion
+    | NumberCriterion
+    | QuantityCriterion
     | ReferenceCriterion
     | IdCriterion
     | MissingCriterion
@@ -126,9 +170,9 @@ class SortKey:
     """
 
     param: str
-    kind: Literal["token", "string", "date", "reference", "id", "revision"]
+    kind: Literal["token", "string", "date", "reference", "number", "quantity", "id", "revision"]
     descending: bool = False
 
 
-Place = tuple[str | int | None, ...]
+Place = tuple[str | int | float | None, ...]
 """Where a page ended: the last row's value of each sort key, then its id."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from fhir_facade.mirror.amounts_sql import number_is, quantity_is
 from fhir_facade.mirror.criteria import (
     CompartmentCriterion,
     DateCriterion,
@@ -14,11 +15,14 @@ from fhir_facade.mirror.criteria import (
     IdCriterion,
     MissingCriterion,
     NothingCriterion,
+    NumberCriterion,
     OwnCriterion,
+    QuantityCriterion,
     ReferenceCriterion,
     StringCriterion,
     TokenCriterion,
     TokenValue,
+    UriCriterion,
 )
 from fhir_facade.mirror.sql import NEVER, Condition, Sql, any_of, one_of, run, unindexed, wrap
 from fhir_facade.resources.extract import FOLDED_LENGTH, fold, storable, token_key
@@ -63,6 +67,15 @@ def condition(criterion: OwnCriterion, scope: Scope, now_us: int) -> Condition:
         case StringCriterion(param, mode, texts):
             wanted = any_of([_string(mode, text, scope.dialect) for text in texts])
             return indexed("index_string", param, wanted, scope)
+        case UriCriterion(param, mode, uris):
+            wanted = any_of([_uri(mode, uri, scope.dialect) for uri in uris])
+            return indexed("index_token", param, wanted, scope)
+        case NumberCriterion(param, numbers):
+            wanted = any_of([number_is(number) for number in numbers])
+            return indexed("index_number", param, wanted, scope)
+        case QuantityCriterion(param, quantities):
+            wanted = any_of([quantity_is(quantity) for quantity in quantities])
+            return indexed("index_quantity", param, wanted, scope)
         case ReferenceCriterion(param, targets):
             wanted = any_of([reference_to(*target) for target in targets])
             return indexed("index_reference", param, wanted, scope)
@@ -155,6 +168,18 @@ def _string(mode: str, value: str, dialect: str) -> Sql:
     if after is None:
         return Sql("t.folded >= ?", (folded,))
     return Sql("(t.folded >= ? AND t.folded < ?)", (folded, after))
+
+
+def _uri(mode: str, uri: str, dialect: str) -> Sql:
+    """R4 search.html#uri. A URI so long that the index holds its hash is found whole only."""
+    whole = storable(uri)
+    if mode == "above":
+        position = "instr" if dialect == "sqlite" else "strpos"
+        return Sql(f"(t.code = ? OR {position}(?, t.code) = 1)", (token_key(whole), whole))
+    after = _successor(whole)
+    if after is None:
+        return Sql("t.code >= ?", (whole,))
+    return Sql("(t.code = ? OR (t.code >= ? AND t.code < ?))", (token_key(whole), whole, after))
 
 
 def _successor(prefix: str) -> str | None:

@@ -22,6 +22,8 @@ _COLUMNS = {
     "string": ("index_string", "folded"),
     "date": ("index_date", "lo_us"),
     "reference": ("index_reference", "target_id"),
+    "number": ("index_number", "lo"),
+    "quantity": ("index_quantity", "lo"),
 }
 
 

@@ -18,7 +18,7 @@ from fhir_facade.mirror.version_writer import NewVersion, VersionWriter
 from fhir_facade.policy import RowFacts
 from fhir_facade.resources import extract
 from fhir_facade.resources.definition import ResourceDefinition
-from fhir_facade.resources.extract import IndexValues
+from fhir_facade.resources.index_rows import IndexValues
 from fhir_facade.resources.subject import Subject
 
 _CHUNK = 500

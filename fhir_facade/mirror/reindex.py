@@ -1,7 +1,12 @@
-"""Making the index anew from the stored resources, after a release changed search parameters."""
+"""Making the index anew from the stored resources, after a release changed search parameters.
+
+Each tenant remembers by which rules the rows of each type were made; the worker compares them with
+its own when it starts.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from zoneinfo import ZoneInfo
 
@@ -9,14 +14,42 @@ from sqlalchemy import Connection, delete, select
 
 from fhir_facade.fhir import json
 from fhir_facade.mirror.database import Database
+from fhir_facade.mirror.state import StateStore
 from fhir_facade.mirror.tables import OPEN, resource_version
 from fhir_facade.mirror.version_writer import INDEX_TABLES, add_index_rows, insert_rows
 from fhir_facade.mirror.versions import ROW_COLUMNS, Row
 from fhir_facade.resources.definition import ResourceDefinition
 from fhir_facade.resources.extract import index_values
 
+INDEX_RULES = 2
+"""Goes up when `resources.extract` makes other rows of the same parameters."""
+_SOURCE = "index"
 _BATCH = 200
 _v = resource_version.c
+
+
+def bring_up_to_date(
+    database: Database,
+    registry: Mapping[str, ResourceDefinition],
+    tenant: str,
+    zone: ZoneInfo,
+) -> int:
+    """Reindex the types whose rules are not those of their rows; how many resources that were."""
+    states = StateStore(database)
+    known = states.all(tenant, _SOURCE)
+    total = 0
+    for name, definition in sorted(registry.items()):
+        rules = _rules(definition, zone)
+        if definition.stored and known.get(name) != rules:
+            total += reindex(database, {name: definition}, tenant, zone)
+            states.set(tenant, _SOURCE, name, rules)
+    return total
+
+
+def _rules(definition: ResourceDefinition, zone: ZoneInfo) -> str:
+    """A hash of all that decides on the index rows of a type."""
+    text = repr((INDEX_RULES, zone.key, definition.search, definition.category_path))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def reindex(

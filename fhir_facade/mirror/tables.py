@@ -13,6 +13,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Double,
     Index,
     Integer,
     LargeBinary,
@@ -210,6 +211,22 @@ index_reference = _index(
     Column("target_type", Word, nullable=False),
     Column("target_id", Word, nullable=False),
     lookups=(("target_id", "target_type"),),
+)
+
+index_number = _index(
+    "index_number",
+    Column("lo", Double, nullable=False),
+    Column("hi", Double, nullable=False),
+    lookups=(("lo", "hi"), ("hi", "lo")),
+)
+index_quantity = _index(
+    "index_quantity",
+    Column("system", Word, nullable=False),
+    Column("code", Word, nullable=False),
+    Column("unit", Word, nullable=False),
+    Column("lo", Double, nullable=False),
+    Column("hi", Double, nullable=False),
+    lookups=(("lo", "hi"), ("hi", "lo")),
 )
 
 compartment = Table(

@@ -15,19 +15,30 @@ from fhir_facade.mirror.tables import (
     OPEN,
     compartment,
     index_date,
+    index_number,
+    index_quantity,
     index_reference,
     index_string,
     index_token,
     resource_version,
 )
 from fhir_facade.policy import RowFacts
-from fhir_facade.resources.extract import IndexValues, TokenRow, token_key
+from fhir_facade.resources.extract import token_key
+from fhir_facade.resources.index_rows import IndexValues, TokenRow
 from fhir_facade.resources.subject import Subject
 
 CATEGORY_PARAM = "_category"
 """The parameter under which the tokens that granular scopes filter on are indexed."""
 
-INDEX_TABLES = (index_token, index_string, index_date, index_reference, compartment)
+INDEX_TABLES = (
+    index_token,
+    index_string,
+    index_date,
+    index_reference,
+    index_number,
+    index_quantity,
+    compartment,
+)
 _CHUNK = 500
 
 
@@ -145,6 +156,8 @@ def add_index_rows(
         (index_string, index.strings),
         (index_date, index.dates),
         (index_reference, index.references),
+        (index_number, index.numbers),
+        (index_quantity, index.quantities),
     ):
         rows[table].extend((pk, n, *head, *value, *tail) for n, value in enumerate(values))
     rows[compartment].extend((pk, *head, patient, *tail) for patient in facts.patients)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from fhir_facade.policy import ReachClass
 
-ParameterType = Literal["token", "string", "date", "reference", "uri"]
+ParameterType = Literal["token", "string", "date", "reference", "uri", "number", "quantity"]
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,20 @@ def reference(
 def uri(name: str, *paths: str, definition: str = "", documentation: str = "") -> SearchParameter:
     """A uri parameter: matches the whole URI, byte for byte."""
     return SearchParameter(name, "uri", paths, definition, documentation=documentation)
+
+
+def number(
+    name: str, *paths: str, definition: str = "", documentation: str = ""
+) -> SearchParameter:
+    """A number parameter over integers, decimals or ranges of them."""
+    return SearchParameter(name, "number", paths, definition, documentation=documentation)
+
+
+def quantity(
+    name: str, *paths: str, definition: str = "", documentation: str = ""
+) -> SearchParameter:
+    """A quantity parameter over Quantity (and its kinds), Money or Range."""
+    return SearchParameter(name, "quantity", paths, definition, documentation=documentation)
 
 
 def include_names(resource_type: str, search: tuple[SearchParameter, ...]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -16,8 +16,20 @@ from zoneinfo import ZoneInfo
 from fhir_facade.fhir import FHIRResource
 from fhir_facade.fhir.dates import InvalidDate, parse_interval, period_interval
 from fhir_facade.fhir.references import parse_reference
+from fhir_facade.resources.amounts import number_row, quantity_row
 from fhir_facade.resources.definition import ResourceDefinition, SearchParameter
 from fhir_facade.resources.element_path import Walk, compile_path
+from fhir_facade.resources.index_rows import (
+    DateRow,
+    IndexValues,
+    NumberRow,
+    QuantityRow,
+    ReferenceRow,
+    StringRow,
+    TokenRow,
+    identifier_of,
+    text_of,
+)
 
 FOLDED_LENGTH = 400
 """Characters of a folded string that are indexed: what a B-tree page of any database takes."""
@@ -27,48 +39,6 @@ TOKEN_LENGTH = 200
 _HUMAN_NAME = ("text", "family", "given", "prefix", "suffix")
 _ADDRESS = ("text", "line", "city", "district", "state", "postalCode", "country")
 _NAME_OR_ADDRESS = tuple(dict.fromkeys(_HUMAN_NAME + _ADDRESS))
-
-
-class TokenRow(NamedTuple):
-    """`system` is '' where there is none."""
-
-    param: str
-    system: str
-    code: str
-
-
-class StringRow(NamedTuple):
-    """`folded` as `fold` makes it, cut to FOLDED_LENGTH; `exact` as in the resource."""
-
-    param: str
-    folded: str
-    exact: str
-
-
-class DateRow(NamedTuple):
-    """The instants `lo_us <= t < hi_us` in microseconds UTC."""
-
-    param: str
-    lo_us: int
-    hi_us: int
-
-
-class ReferenceRow(NamedTuple):
-    """A reference to a resource of this server."""
-
-    param: str
-    target_type: str
-    target_id: str
-
-
-@dataclass(frozen=True)
-class IndexValues:
-    """What one resource is found by. No row comes twice."""
-
-    tokens: tuple[TokenRow, ...] = ()
-    strings: tuple[StringRow, ...] = ()
-    dates: tuple[DateRow, ...] = ()
-    references: tuple[ReferenceRow, ...] = ()
 
 
 @lru_cache(maxsize=16384)
@@ -113,6 +83,8 @@ def index_values(
         tuple(dict.fromkeys(rows.strings)),
         tuple(dict.fromkeys(rows.dates)),
         tuple(dict.fromkeys(rows.references)),
+        tuple(dict.fromkeys(rows.numbers)),
+        tuple(dict.fromkeys(rows.quantities)),
     )
 
 
@@ -160,6 +132,8 @@ class _Rows:
     strings: list[StringRow] = field(default_factory=list)
     dates: list[DateRow] = field(default_factory=list)
     references: list[ReferenceRow] = field(default_factory=list)
+    numbers: list[NumberRow] = field(default_factory=list)
+    quantities: list[QuantityRow] = field(default_factory=list)
 
 
 # By identity: hashing a definition means hashing all of its parameters, each time.
@@ -193,19 +167,30 @@ def _token(rows: _Rows, parameter: SearchParameter, node: Any) -> None:
         rows.tokens.append(TokenRow(parameter.name, token_key(parameter.system), token_key(node)))
     elif isinstance(node, dict):
         codings = node.get("coding")
+        _text(rows, parameter, node.get("text"))
         if isinstance(codings, list):
             for coding in codings:
                 _coded(rows, parameter, coding, "code")
         elif "value" in node:
             _coded(rows, parameter, node, "value")
+            kind = node.get("type")
+            _text(rows, parameter, kind.get("text") if isinstance(kind, dict) else None)
         else:
             _coded(rows, parameter, node, "code")
+
+
+def _text(rows: _Rows, parameter: SearchParameter, text: Any) -> None:
+    """What people read of a token: CodeableConcept.text, Coding.display, Identifier.type.text."""
+    if isinstance(text, str):
+        folded = fold(text)[:FOLDED_LENGTH]
+        rows.strings.append(StringRow(text_of(parameter.name), folded, storable(text)))
 
 
 def _coded(rows: _Rows, parameter: SearchParameter, node: Any, code_name: str) -> None:
     """A Coding, Identifier or ContactPoint; the system of a ContactPoint is no namespace."""
     if not isinstance(node, dict):
         return
+    _text(rows, parameter, node.get("display"))
     code, system = node.get(code_name), node.get("system")
     if not isinstance(code, str):
         return
@@ -247,6 +232,28 @@ def _reference(rows: _Rows, parameter: SearchParameter, node: Any) -> None:
     target = _local_target(node)
     if target is not None and (not parameter.targets or target[0] in parameter.targets):
         rows.references.append(ReferenceRow(parameter.name, *target))
+    identifier = node.get("identifier") if isinstance(node, dict) else None
+    if isinstance(identifier, dict) and _may_lead_to(parameter, node.get("type"), target):
+        named = replace(parameter, name=identifier_of(parameter.name))
+        _coded(rows, named, identifier, "value")
+
+
+def _may_lead_to(parameter: SearchParameter, named: Any, target: tuple[str, str] | None) -> bool:
+    """Whether a reference is to one of the parameter's types, as far as it says."""
+    kind = target[0] if target is not None else named
+    return kind is None or not parameter.targets or kind in parameter.targets
+
+
+def _number(rows: _Rows, parameter: SearchParameter, node: Any) -> None:
+    row = number_row(parameter.name, node)
+    if row is not None:
+        rows.numbers.append(row)
+
+
+def _quantity(rows: _Rows, parameter: SearchParameter, node: Any) -> None:
+    row = quantity_row(parameter.name, node)
+    if row is not None:
+        rows.quantities.append(row)
 
 
 @lru_cache(maxsize=16384)
@@ -277,4 +284,6 @@ _COLLECT = {
     "string": _string,
     "date": _date,
     "reference": _reference,
+    "number": _number,
+    "quantity": _quantity,
 }

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from fhir_facade import clock
 from fhir_facade.fhir import FHIRResource
+from fhir_facade.mirror.amounts_sql import NEARBY
 from fhir_facade.mirror.criteria import (
     ChainCriterion,
     CompartmentCriterion,
@@ -20,21 +21,26 @@ from fhir_facade.mirror.criteria import (
     IdCriterion,
     MissingCriterion,
     NothingCriterion,
+    NumberCriterion,
+    NumberValue,
+    QuantityCriterion,
+    QuantityValue,
     ReferenceCriterion,
     SortKey,
     StringCriterion,
     TokenCriterion,
     TokenValue,
+    UriCriterion,
 )
 from fhir_facade.resources.definition import ResourceDefinition
-from fhir_facade.resources.extract import (
-    FOLDED_LENGTH,
+from fhir_facade.resources.extract import FOLDED_LENGTH, index_values, token_key
+from fhir_facade.resources.index_rows import (
     DateRow,
     IndexValues,
+    NumberRow,
+    QuantityRow,
     StringRow,
     TokenRow,
-    index_values,
-    token_key,
 )
 
 _INSTANT_WIDTH_US = 1_000
@@ -96,6 +102,10 @@ def _sort_values(
             return [row.lo_us for row in values.dates if row.param == key.param]
         case "reference":
             return [row.target_id for row in values.references if row.param == key.param]
+        case "number":
+            return [row.lo for row in values.numbers if row.param == key.param]
+        case "quantity":
+            return [row.lo for row in values.quantities if row.param == key.param]
 
 
 def _holds(criterion: Criterion, resource_id: str, values: IndexValues, updated: DateRow) -> bool:
@@ -124,13 +134,61 @@ def _holds(criterion: Criterion, resource_id: str, values: IndexValues, updated:
                 for row in references
                 for target_type, target_id in criterion.values
             )
+        case UriCriterion():
+            uris = [row.code for row in values.tokens if row.param == criterion.param]
+            return any(
+                _is_uri(uri, criterion.mode, text) for uri in uris for text in criterion.values
+            )
+        case NumberCriterion():
+            numbers = [row for row in values.numbers if row.param == criterion.param]
+            return any(_is_number(row, one) for row in numbers for one in criterion.values)
+        case QuantityCriterion():
+            quantities = [row for row in values.quantities if row.param == criterion.param]
+            return any(_is_quantity(row, one) for row in quantities for one in criterion.values)
         case MissingCriterion():
             return criterion.missing != _is_present(criterion, values)
 
 
 def _is_present(criterion: MissingCriterion, values: IndexValues) -> bool:
-    kinds = (values.tokens, values.strings, values.dates, values.references)
+    kinds = (
+        values.tokens,
+        values.strings,
+        values.dates,
+        values.references,
+        values.numbers,
+        values.quantities,
+    )
     return any(row.param == criterion.param for rows in kinds for row in rows)
+
+
+def _is_uri(uri: str, mode: str, text: str) -> bool:
+    return text.startswith(uri) if mode == "above" else uri.startswith(text)
+
+
+def _is_number(row: NumberRow | QuantityRow, value: NumberValue) -> bool:
+    """See `mirror.amounts_sql`."""
+    number = value.number
+    within = value.first <= row.lo and row.lo < value.end and row.hi < value.end
+    slack = max(abs(number) * NEARBY, number - value.first)
+    return {
+        "eq": within,
+        "ne": not within,
+        "gt": row.hi > number,
+        "lt": row.lo < number,
+        "ge": row.hi >= number,
+        "le": row.lo <= number,
+        "sa": row.lo > number,
+        "eb": row.hi < number,
+        "ap": row.lo <= number + slack and row.hi >= number - slack,
+    }[value.prefix]
+
+
+def _is_quantity(row: QuantityRow, value: QuantityValue) -> bool:
+    if not _is_number(row, value.number):
+        return False
+    if value.system is None:
+        return value.code in (None, row.code, row.unit)
+    return row.system == value.system and value.code in (None, row.code)
 
 
 def _is_token(row: TokenRow, value: TokenValue) -> bool:

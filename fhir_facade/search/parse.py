@@ -23,6 +23,7 @@ from fhir_facade.search.chain import chain_criterion, is_chain
 from fhir_facade.search.query import Pair, SearchContext, SearchQuery, Shape
 from fhir_facade.search.result_parameters import ResultParameters
 from fhir_facade.search.values.date import date_criterion
+from fhir_facade.search.values.number import number_criterion, quantity_criterion
 from fhir_facade.search.values.reference import reference_criterion
 from fhir_facade.search.values.string import string_criterion
 from fhir_facade.search.values.text import (
@@ -200,7 +201,7 @@ def _typed_criterion(
 ) -> Criterion:
     match parameter.type:
         case "token":
-            return token_criterion(parameter.name, modifier, value)
+            return token_criterion(parameter, modifier, value)
         case "string":
             return string_criterion(parameter.name, modifier, value)
         case "uri":
@@ -209,6 +210,10 @@ def _typed_criterion(
             return date_criterion(parameter.name, modifier, value, context.zone)
         case "reference":
             return reference_criterion(parameter, modifier, value, context.base)
+        case "number":
+            return number_criterion(parameter, modifier, value)
+        case "quantity":
+            return quantity_criterion(parameter, modifier, value)
 
 
 def _id_criterion(value: str) -> IdCriterion | NothingCriterion:

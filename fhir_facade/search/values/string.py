@@ -20,13 +20,16 @@ _MODES: dict[str, Literal["starts", "contains", "exact"]] = {
 }
 
 
-def string_criterion(name: str, modifier: str, value: str) -> StringCriterion:
-    """The criterion of one string parameter."""
+def string_criterion(
+    name: str, modifier: str, value: str, shown: str | None = None
+) -> StringCriterion:
+    """The criterion of one string parameter; errors name it as `shown`."""
+    shown = shown or name
     mode = _MODES.get(modifier)
     if mode is None:
-        raise unsupported_modifier(name, modifier, ":exact, :contains, :missing")
+        raise unsupported_modifier(shown, modifier, ":exact, :contains, :missing")
     return StringCriterion(
-        name, mode, alternatives(name, value, _exact if mode == "exact" else _folded)
+        name, mode, alternatives(shown, value, _exact if mode == "exact" else _folded)
     )
 
 

@@ -34,11 +34,11 @@ HOUR = 3_600_000_000
 
 
 def values(parameter: SearchParameter, resource: dict[str, Any]) -> list[tuple[Any, ...]]:
-    """The rows of one parameter, without its name."""
+    """The rows of one parameter, without its name and without those of its modifiers."""
     definition = ResourceDefinition("Basic", ReachClass.PATIENT, search=(parameter,))
     index = index_values(definition, resource, SYDNEY)
     rows = (*index.tokens, *index.strings, *index.dates, *index.references)
-    return [tuple(row)[1:] for row in rows]
+    return [tuple(row)[1:] for row in rows if row.param == parameter.name]
 
 
 @pytest.mark.parametrize(

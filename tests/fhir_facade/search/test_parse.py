@@ -144,7 +144,7 @@ def test_repeats_are_and() -> None:
         ("Patient", "birthdate:exact=2000", "birthdate:exact"),
         ("Patient", "_id:not=x", "_id:not"),
         ("Patient", "_count:missing=true", "_count:missing"),
-        ("Appointment", "patient:identifier=x", "patient:identifier"),
+        ("Appointment", "patient:below=x", "patient:below"),
         ("Patient", "_sort=-shoe-size", "_sort"),
         ("Patient", "_include=Patient:nickname", "_include"),
         ("ConceptMap", "_include=*", "_include"),
