@@ -17,32 +17,20 @@ import time_machine
 from sqlalchemy import text
 
 from smart_auth import admin, factors, keyring
-from smart_auth.login_provider import LoginProvider
 from smart_auth.records import Session, User
 from smart_auth.server import AuthServer
 from smart_auth.sessions import SESSION_COOKIE
-from smart_auth.settings import AuthSettings
 from smart_auth.store import AlreadyExists, AuthStore
 from tests.support import login_provider as op
+from tests.support.federated import CALLBACK, come_back, leave, link, log_in, settings_for
 from tests.support.login_provider import Provider
-from tests.support.smart_auth import PASSWORD, SETTINGS, FakeFacade, Tab, add_apps, make_app
-
-CALLBACK = "/fhir/acme/auth/federated/hospital/callback"
+from tests.support.smart_auth import PASSWORD, FakeFacade, Tab, add_apps, make_app
 
 
 @pytest.fixture
 def provider() -> Iterator[Provider]:
     with op.provider() as running:
         yield running
-
-
-def settings_for(provider: Provider, **changes: Any) -> AuthSettings:
-    """The tenants acme and beta with this provider, and acme with one more of the same issuer."""
-    one = LoginProvider(
-        "hospital", "Hospital account", provider.url, op.CLIENT_ID, op.SECRET, **changes
-    )
-    other = replace(one, name="other", label="Another")
-    return replace(SETTINGS, providers={"acme": [one, other], "beta": [one]})
 
 
 Worker = Callable[..., Tab]
@@ -59,30 +47,6 @@ def worker(
         return Tab(make_app(AuthServer(store, facade, settings)).test_client())
 
     return make
-
-
-def link(store: AuthStore, provider: Provider, user: User, subject: str = "person-1") -> None:
-    made = settings_for(provider).provider("acme", "hospital")
-    assert made is not None
-    admin.link_identity(store, user, made, subject)
-
-
-def leave(tab: Tab, label: str = "Hospital account") -> str:
-    """Press the provider's button on the login page; where the browser is sent."""
-    found = re.search(rf'href="([^"]+)">{label}</a>', tab.text)
-    assert found is not None, tab.title
-    answer = tab.client.get(found[1].replace("&amp;", "&"))
-    assert answer.status_code == 302, answer.get_data(as_text=True)
-    return str(answer.headers["Location"])
-
-
-def come_back(tab: Tab, query: dict[str, Any], path: str = CALLBACK) -> Tab:
-    return tab._follow(tab.client.get(path, query_string=query))
-
-
-def log_in(tab: Tab, provider: Provider) -> Tab:
-    """From the login page to wherever the provider's word leads."""
-    return come_back(tab, provider.come_back(leave(tab)))
 
 
 def session_of(tab: Tab, store: AuthStore) -> Session:

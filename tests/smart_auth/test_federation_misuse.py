@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from joserfc.jwk import RSAKey
+from joserfc.jwk import ECKey, RSAKey
 
 from smart_auth import admin, outbound
 from smart_auth.federation.directory import Metadata
@@ -25,9 +25,9 @@ from smart_auth.records import User
 from smart_auth.server import AuthServer
 from smart_auth.sessions import SESSION_COOKIE
 from smart_auth.store import AuthStore
-from tests.smart_auth.test_federation import CALLBACK, come_back, leave, link, settings_for
 from tests.support import login_provider as op
 from tests.support.demo import free_port
+from tests.support.federated import CALLBACK, come_back, leave, link, settings_for
 from tests.support.login_provider import Provider, json_reply
 from tests.support.scripted_http import Reply
 from tests.support.smart_auth import FakeFacade, Tab, make_app
@@ -173,16 +173,16 @@ TOKEN_CASES: dict[str, tuple[Change, str]] = {
     "a key of another kind": (header(kid="ec384"), "no key"),
     "a small key": (small_key, "no key"),
     "a key for encryption": (
-        keys(op.ECKey.import_key(op.EC.as_dict(private=True), {"use": "enc", "kid": "ec"})),
+        keys(ECKey.import_key(op.EC.as_dict(private=True), {"use": "enc", "kid": "ec"})),
         "no key",
     ),
     "a key for another algorithm": (
-        keys(op.ECKey.import_key(op.EC.as_dict(private=True), {"alg": "ECDH-ES", "kid": "ec"})),
+        keys(ECKey.import_key(op.EC.as_dict(private=True), {"alg": "ECDH-ES", "kid": "ec"})),
         "no key",
     ),
     "no kid where two keys fit": (
         lambda provider: (
-            keys(op.EC, op.ECKey.generate_key("P-256", {"kid": "2"}))(provider),
+            keys(op.EC, ECKey.generate_key("P-256", {"kid": "2"}))(provider),
             header(kid=None)(provider),
         )[0],
         "no key",
