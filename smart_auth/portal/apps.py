@@ -58,6 +58,8 @@ class Apps:
 
     def get(self, client_id: str) -> Client | None:
         """One of them; None for another's."""
+        if not client_id.isprintable():
+            return None
         found = self.core.store.clients.get(self.tenant.slug, client_id)
         return found if found is not None and found.owner == self.developer.user_id else None
 
@@ -124,8 +126,10 @@ class Apps:
 
     def pick(self, app: Client, patients: Collection[str]) -> None:
         """Add patients to those the app may be used for. PermissionError when one of them is not
-        assigned to the developer."""
+        assigned to the developer, or unknown."""
         new = frozenset(patients) - (app.patients or frozenset())
+        if len(self.core.ports.patients(self.tenant.slug, new)) != len(new):
+            raise PermissionError("A patient is unknown")
         self._put_patients(app, (app.patients or frozenset()) | new)
         for patient in sorted(new):
             self._record("patient given to an app", app.client_id, patient)

@@ -93,13 +93,15 @@ class Counter:
 
     def route(self, path: str, view: View, methods: tuple[str, ...]) -> Route:
         """A page at `auth/{path}`: for developers only, forms checked, changes counted. With a
-        `client_id` in its path the view gets the app, and another's is not found."""
+        `client_id` in its path the view gets the app, and another's is not found. A login leads
+        back to the page, or to the one above it when this one takes forms only."""
 
         def answer(tenant: TenantInfo, **values: str) -> Response:
             page = path
             for name, value in values.items():
                 page = page.replace(f"<{name}>", value)
-            visitor = visit(self._core, self._sessions, tenant, page, DEVELOPERS)
+            back = page if "GET" in methods else page.rpartition("/")[0]
+            visitor = visit(self._core, self._sessions, tenant, back, DEVELOPERS)
             if isinstance(visitor, Response):
                 return visitor
             desk = Desk(self._core, tenant, visitor)

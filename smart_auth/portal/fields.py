@@ -15,7 +15,7 @@ LONGEST_TEXT = 100
 LONGEST_ADDRESS = 2000
 EARLIEST, LATEST = date(2000, 1, 1), date(2099, 12, 31)
 
-_EMAIL = re.compile(r"[^@\s<>,;:\"()\[\]\\]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
+_EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f<>,;:\"()\[\]\\]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 _PHONE = re.compile(r"\+?[0-9()./\- ]{5,30}(?: ?(?:x|ext\.?) ?[0-9]{1,6})?")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 

@@ -43,7 +43,7 @@ class PatientViews:
             return self._page(desk, app, told=DONE.get(request.args.get("done", ""), ""))
         action = pages.posted("action")
         if action == "search":
-            text = pages.posted("q").strip()[:LONGEST_SEARCH]
+            text = "".join(filter(str.isprintable, pages.posted("q")))[:LONGEST_SEARCH].strip()
             return self._page(desk, app, text=text, found=self._find(desk, app, text))
         if not desk.is_current(app):
             return self._changed(desk, app)

@@ -63,6 +63,23 @@ class Operator:
             patients=patients,
         )
 
+    def assign(self, username: str, *patients: str) -> None:
+        """Let somebody see these patients and no others."""
+        store = self._facade.auth_store
+        user = store.users.by_username(self._tenant, username)
+        assert user is not None
+        admin.change_user(store, user, patients=frozenset(patients))
+
+    def approve(self, client_id: str, approved: bool = True) -> None:
+        """Approve a developer's app, or withdraw that."""
+        store = self._facade.auth_store
+        client = store.clients.get(self._tenant, client_id)
+        assert client is not None
+        if approved:
+            admin.approve_client(store, client, admin.OPERATOR)
+        else:
+            admin.change_client(store, client, approved_at=None, approved_by=None)
+
 
 @contextmanager
 def operator(demo: RunningDemo, tenant: str) -> Iterator[Operator]:

@@ -416,6 +416,26 @@ def test_anothers_app_is_not_found(dev: PortalBrowser, app_of: AppOf, page: str)
     assert dev.shown == unknown, "nobody can tell that it exists"
 
 
+@pytest.mark.parametrize("name", ["%00", "a%0Ab", "%FF", "..", "x" * 500])
+def test_an_id_nobody_has_is_not_found(dev: PortalBrowser, name: str) -> None:
+    assert dev.visit(f"portal/apps/{name}/edit").status == 404
+
+
+def test_after_the_login_has_ended_a_form_leads_back_to_its_page(
+    dev: PortalBrowser, app_of: AppOf, stored: Stored
+) -> None:
+    app = app_of()
+    page = f"portal/apps/{app.client_id}"
+    dev.visit(page)
+    form = dev.button(f"{page}/state", active="no")
+    dev.submit(dev.button("logout"))
+    dev.submit(form)
+    assert dev.title == "Log in"
+    dev.submit(dev.form("username"), {"username": "dev", "password": PASSWORD})
+    assert (dev.status, dev.title) == (200, "Viewer")
+    assert stored(app.client_id).active
+
+
 @pytest.mark.parametrize(("page", "fields"), APP_FORMS)
 def test_anothers_app_cannot_be_changed(
     server: AuthServer,

@@ -48,7 +48,7 @@ def add(browser: PortalBrowser, app: Client, *patients: str) -> PortalBrowser:
 
 @pytest.mark.parametrize(("text", "found"), [
     ("", ["p1", "p2"]), ("brown", ["p2"]), ("1970-01-02", ["p1"]), ("p2", ["p2"]), ("clark", []),
-    ("p3", []),
+    ("p3", []), ("bro\x00wn\n", ["p2"]),
 ])  # fmt: skip
 def test_patients_are_found_among_those_assigned(
     dev: PortalBrowser, app_of: AppOf, text: str, found: list[str]
@@ -88,6 +88,21 @@ def test_somebody_elses_patient_cannot_be_added(
     assert dev.status == 403
     assert stored(app.client_id) == app
     assert not [e for e in facade.events if e.action == "admin"]
+
+
+def test_a_patient_nobody_knows_cannot_be_added(
+    browser: PortalBrowser, store: AuthStore, app_of: AppOf, stored: Stored
+) -> None:
+    add_developer(store, "everywhere", whole_tenant=True)
+    owner = store.users.by_username("acme", "everywhere")
+    assert owner is not None
+    app = admin.change_client(store, app_of(), owner=owner.user_id)
+    browser.log_in("everywhere")
+    add(browser, app, "p3", "p\x009")
+    assert browser.status == 403
+    assert stored(app.client_id).patients is None
+    add(browser, app, "p3")
+    assert stored(app.client_id).patients == {"p3"}
 
 
 def test_nothing_ticked_adds_nothing(dev: PortalBrowser, app_of: AppOf, stored: Stored) -> None:

@@ -69,6 +69,7 @@ REFUSED: list[tuple[str, str, str]] = [
     ("email", "dana", "name@example.org"),
     ("email", "dana@example", "name@example.org"),
     ("email", "da na@example.org", "name@example.org"),
+    ("email", "da\x00na@example.org", "name@example.org"),
     ("email", "x" * 250 + "@a.org", "name@example.org"),
     ("phone", "call me", "digits"),
     ("phone", "()()()", "digits"),
