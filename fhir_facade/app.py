@@ -18,10 +18,10 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from fhir_facade import telemetry
-from fhir_facade.audit import AuditLog
+from fhir_facade.audit import AccessRow, AuditLog
 from fhir_facade.audit import migrate as audit_migrate
 from fhir_facade.bulk.files import open_files
-from fhir_facade.bulk.model import BulkParts, BulkSettings
+from fhir_facade.bulk.model import BulkParts, BulkSettings, Job, JobState
 from fhir_facade.errors import SettingsError
 from fhir_facade.mirror import migrate as mirror_migrate
 from fhir_facade.mirror.database import Database, open_database
@@ -133,7 +133,7 @@ def build(settings: Settings, *, check: bool = True) -> Facade:
         auth_settings=auth_settings,
         auth=AuthServer(auth_store, ports, auth_settings),
         audit=audit,
-        bulk=_bulk(settings, database),
+        bulk=_bulk(settings, database, audit),
         groups=GroupStore(database),
         sync=open_stores(database, REGISTRY),
         jobs=tuple(
@@ -200,8 +200,24 @@ def _auth_store(settings: Settings) -> AuthStore:
     return open_store(settings.auth_database_url)
 
 
-def _bulk(settings: Settings, database: Database) -> BulkParts:
+def _bulk(settings: Settings, database: Database, audit: AuditLog) -> BulkParts:
+    def ended(job: Job, state: JobState) -> None:
+        failed = state is JobState.FAILED
+        audit.access(
+            AccessRow(
+                job.tenant,
+                "export-end",
+                "error" if failed else "success",
+                client_id=job.client_id,
+                type="Group",
+                resource_id=job.group_id,
+                job_id=job.id,
+                reason=f"the export is {state}",
+            )
+        )
+
     return BulkParts(
+        ended=ended,
         db=database,
         registry=REGISTRY,
         files=open_files(settings.files_url),

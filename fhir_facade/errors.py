@@ -54,6 +54,10 @@ class Forbidden(FacadeError):
     issue = "forbidden"
 
 
+class OutOfCompartment(Forbidden):
+    """The token is for one patient and the request names another: HTTP 403."""
+
+
 class NotFound(FacadeError):
     """No such resource for this caller: HTTP 404."""
 

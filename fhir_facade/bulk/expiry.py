@@ -19,7 +19,8 @@ def clean(parts: BulkParts) -> None:
     store = JobStore(parts.db)
     now_us = clock.now_us()
     for job in store.past_expiry(now_us):
-        store.end(job.id, (JobState.COMPLETE,), JobState.EXPIRED, now_us=now_us)
+        if store.end(job.id, (JobState.COMPLETE,), JobState.EXPIRED, now_us=now_us):
+            parts.ended(job, JobState.EXPIRED)
     for job in store.uncleaned():
         if _remove_files(parts, job):
             store.mark_cleaned(job.id)
@@ -37,7 +38,8 @@ def withdraw(parts: BulkParts, tenant: str) -> int:
     states = (*UNFINISHED, JobState.COMPLETE, JobState.FAILED)
     now_us = clock.now_us()
     for job in store.in_states(states, tenant):
-        store.end(job.id, states, JobState.CANCELLED, now_us=now_us)
+        if store.end(job.id, states, JobState.CANCELLED, now_us=now_us):
+            parts.ended(job, JobState.CANCELLED)
     jobs = [job for job in store.uncleaned() if job.tenant == tenant]
     for job in jobs:
         parts.files.delete_all(folder_of(job))

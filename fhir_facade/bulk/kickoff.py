@@ -82,7 +82,7 @@ def kickoff(
             f"This client already has {parts.settings.running_limit} exports at work.",
             retry_after=_BUSY_RETRY_SECONDS,
         )
-    return Accepted(job.id, status_url(parts, job))
+    return Accepted(job.id, status_url(parts, job), job.revision)
 
 
 def status_url(parts: BulkParts, job: Job) -> str:

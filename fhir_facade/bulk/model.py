@@ -82,10 +82,15 @@ class BulkSettings:
     """Whether a compressed copy is made beside each file, once, as the file is written."""
 
 
+def nobody_told(_job: Job, _state: JobState) -> None:
+    """What `BulkParts.ended` does by default."""
+
+
 @dataclass(frozen=True)
 class BulkParts:
     """What the room is built of. `base` gives a tenant's canonical FHIR base without trailing
-    slash, `zone` the zone in which a `_since` without one is read.
+    slash, `zone` the zone in which a `_since` without one is read. `ended` is told when a job has
+    come to its end otherwise than by its client's cancelling it, after that is stored.
     """
 
     db: Database
@@ -94,6 +99,7 @@ class BulkParts:
     base: Callable[[str], str]
     zone: Callable[[str], ZoneInfo]
     settings: BulkSettings = field(default_factory=BulkSettings)
+    ended: Callable[[Job, JobState], None] = nobody_told
 
 
 @dataclass(frozen=True)
@@ -123,10 +129,12 @@ class KickoffRequest:
 
 @dataclass(frozen=True)
 class Accepted:
-    """A job that survives a crash. `status_url` is absolute: the Content-Location of the 202."""
+    """A job that survives a crash, and the revision it reads. `status_url` is absolute: the
+    Content-Location of the 202."""
 
     job_id: str
     status_url: str
+    revision: int
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def run_part(parts: BulkParts, key: PartKey, stop: threading.Event) -> bool:
     An error is counted and the part tried again later, until the job fails with that error. When
     `stop` is set the part is given back at the next page.
     """
-    store = PartStore(parts.db)
+    store = PartStore(parts.db, parts.ended)
     lease_us = int(parts.settings.lease_seconds * 1_000_000)
     claim = store.claim(key, now_us=clock.now_us(), lease_us=lease_us)
     if claim is None:

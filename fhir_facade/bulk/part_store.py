@@ -8,18 +8,20 @@ them completes it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import ColumnElement, Connection, exists, func, insert, select, update
 
 from fhir_facade.bulk.model import (
     PLAN_PART,
     Claim,
+    Job,
     JobState,
     PartKey,
     PartState,
     PlannedPart,
     Written,
+    nobody_told,
 )
 from fhir_facade.bulk.rows import claim_from_row, job_from_row, part_to_row
 from fhir_facade.bulk.store import UNFINISHED, end_job
@@ -29,10 +31,12 @@ from fhir_facade.mirror.database import Database
 
 
 class PartStore:
-    """Parts in the mirror database; times are microseconds UTC, given by the caller."""
+    """Parts in the mirror database; times are microseconds UTC, given by the caller. `ended` is
+    called once a part has completed or failed its job."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, ended: Callable[[Job, JobState], None] = nobody_told) -> None:
         self._db = db
+        self._ended = ended
 
     def claimable(self, now_us: int) -> list[PartKey]:
         """The next part that may be claimed of each unfinished job, in fair order.
@@ -120,10 +124,17 @@ class PartStore:
                     error=error,
                 )
             )
-            if changed.rowcount == 1 and retry_us is None:
-                failed = JobState.FAILED
-                end_job(conn, claim.job.id, UNFINISHED, failed, now_us=now_us, failure=error)
-            return changed.rowcount == 1
+            counted = changed.rowcount == 1
+            failed = (
+                counted
+                and retry_us is None
+                and end_job(
+                    conn, claim.job.id, UNFINISHED, JobState.FAILED, now_us=now_us, failure=error
+                )
+            )
+        if failed:
+            self._ended(claim.job, JobState.FAILED)
+        return counted
 
     def finish_plan(
         self, claim: Claim, planned: Sequence[PlannedPart], *, now_us: int, expires_us: int
@@ -147,8 +158,9 @@ class PartStore:
                 .where(job_table.c.id == claim.job.id, job_table.c.state == JobState.PLANNING)
                 .values(state=JobState.RUNNING)
             )
-            _complete_if_done(conn, claim, now_us=now_us, expires_us=expires_us)
-            return True
+            complete = _complete_if_done(conn, claim, now_us=now_us, expires_us=expires_us)
+        self._tell(claim, complete)
+        return True
 
     def finish(self, claim: Claim, written: Written, *, now_us: int, expires_us: int) -> bool:
         """Record what a part wrote, and complete the job with its last part.
@@ -159,8 +171,13 @@ class PartStore:
             _lock_job(conn, claim)
             if not _mark_done(conn, claim, written):
                 return False
-            _complete_if_done(conn, claim, now_us=now_us, expires_us=expires_us)
-            return True
+            complete = _complete_if_done(conn, claim, now_us=now_us, expires_us=expires_us)
+        self._tell(claim, complete)
+        return True
+
+    def _tell(self, claim: Claim, complete: bool) -> None:
+        if complete:
+            self._ended(claim.job, JobState.COMPLETE)
 
 
 def _may_be_claimed(now_us: int) -> ColumnElement[bool]:
@@ -200,8 +217,9 @@ def _mark_done(conn: Connection, claim: Claim, written: Written) -> bool:
     return changed.rowcount == 1
 
 
-def _complete_if_done(conn: Connection, claim: Claim, *, now_us: int, expires_us: int) -> None:
-    """Number the files in the order of the plan and complete the job, if no part is left."""
+def _complete_if_done(conn: Connection, claim: Claim, *, now_us: int, expires_us: int) -> bool:
+    """Number the files in the order of the plan and complete the job, if no part is left; whether
+    that was so."""
     of_job = part_table.c.job_id == claim.job.id
     left = exists().where(of_job, part_table.c.state != PartState.DONE)
     changed = conn.execute(
@@ -210,7 +228,8 @@ def _complete_if_done(conn: Connection, claim: Claim, *, now_us: int, expires_us
         .values(state=JobState.COMPLETE, finished_us=now_us, expires_us=expires_us)
     )
     if changed.rowcount != 1:
-        return
+        return False
     filled = select(part_table.c.n).where(of_job, part_table.c.lines > 0).order_by(part_table.c.n)
     for number, n in enumerate(conn.execute(filled).scalars().all(), start=1):
         conn.execute(update(part_table).where(of_job, part_table.c.n == n).values(number=number))
+    return True

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-
-from flask import g
+from dataclasses import dataclass, replace
 
 from fhir_facade.audit import AccessRow
 from fhir_facade.mirror.versions import Row
@@ -13,14 +11,20 @@ from fhir_facade.policy import Reach
 from fhir_facade.rest.correlation import correlation_id
 from fhir_facade.rest.parts import RestParts, TenantParts
 from fhir_facade.telemetry import log
+from smart_auth.ports import Refusal
 from smart_auth.verify import VerifiedToken
 
-MAX_PATIENTS = 1000
+NO_ROUTE = "other"
+"""The interaction of a request that no route takes, or that came without a good token."""
 
 
 @dataclass(slots=True)
 class Access:
-    """One authorized request; `type`, `interaction` and `resource_id` are set as they are known."""
+    """One authorized request; what is not known from the start is set as it becomes known.
+
+    `query` are the names of the search parameters applied; `out_of_reach`: what was asked for
+    exists, and the answer does not say so. `job_id` and `revision` are those of an export.
+    """
 
     tenant: TenantParts
     token: VerifiedToken
@@ -28,6 +32,10 @@ class Access:
     interaction: str = ""
     type: str | None = None
     resource_id: str | None = None
+    query: tuple[str, ...] = ()
+    out_of_reach: bool = False
+    job_id: str | None = None
+    revision: int | None = None
 
 
 def record(parts: RestParts, access: Access, status: int, rows: Iterable[Row] = ()) -> None:
@@ -40,26 +48,36 @@ def record_durably(parts: RestParts, access: Access, status: int) -> None:
     parts.audit.record_now(_row(access, "success", status, ()))
 
 
-def record_failure(parts: RestParts, status: int, issue: str) -> None:
-    """Write the row of a request that failed. Refusals of a known client are durable; a request
-    without a good token is only queued, so that nobody can make the database busy with them.
+def record_stranger(
+    parts: RestParts, tenant: TenantParts, client_id: str | None, reason: str, why: Refusal | None
+) -> None:
+    """Queue the row of a request without a good token. Not written at once, so that nobody can make
+    the database busy with them. `client_id` is that of a token that was good once."""
+    row = AccessRow(
+        tenant.slug,
+        "rest",
+        "refused",
+        client_id=client_id,
+        interaction=NO_ROUTE,
+        status=401,
+        reason=reason,
+        correlation_id=correlation_id(),
+    )
+    parts.audit.access(_explained(row, why))
+
+
+def record_failure(
+    parts: RestParts, access: Access, status: int, issue: str, why: Refusal | None
+) -> None:
+    """Write the row of an authorized request that failed, a refusal before the answer leaves.
+
+    What exists and is out of reach is only queued, as what does not exist is: the time of the
+    answer would tell them apart.
     """
-    access: Access | None = g.get("access")
-    if access is None:
-        tenant: TenantParts | None = g.get("tenant")
-        if tenant is not None and status == 401:
-            parts.audit.access(
-                AccessRow(
-                    tenant.slug,
-                    "rest",
-                    "refused",
-                    status=status,
-                    reason=g.get("refusal"),
-                    correlation_id=correlation_id(),
-                )
-            )
-        return
-    row = _row(access, "refused" if status == 403 else "error", status, (), issue)
+    refused = status == 403 or access.out_of_reach
+    row = _explained(_row(access, "refused" if refused else "error", status, (), issue), why)
+    if access.out_of_reach:
+        row = replace(row, reason="out of reach")
     if status != 403:
         parts.audit.access(row)
         return
@@ -71,12 +89,16 @@ def record_failure(parts: RestParts, status: int, issue: str) -> None:
         parts.audit.access(row)
 
 
+def _explained(row: AccessRow, why: Refusal | None) -> AccessRow:
+    return row if why is None else replace(row, **vars(why))
+
+
 def _patients(rows: Iterable[Row]) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for row in rows:
         if row.patients:
             found.update(dict.fromkeys(row.patients.split("\n")))
-    return tuple(found)[:MAX_PATIENTS]
+    return tuple(found)
 
 
 def _row(
@@ -93,10 +115,14 @@ def _row(
         outcome=result,
         client_id=token.client_id,
         user_id=token.user_id,
+        fhir_user=token.fhir_user,
         patient_ids=patients,
         type=access.type,
-        interaction=access.interaction,
+        interaction=access.interaction or NO_ROUTE,
         resource_id=access.resource_id,
+        query=tuple(dict.fromkeys(access.query)),
+        job_id=access.job_id,
+        revision=access.revision,
         status=status,
         reason=reason,
         correlation_id=correlation_id(),

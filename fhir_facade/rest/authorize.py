@@ -32,6 +32,8 @@ class Authorizer:
     def tenant(self, slug: str) -> TenantParts:
         """The tenant of a path. Raises NotFound."""
         begin_correlation()
+        for fact in ("access", "tenant", "refused_token", "challenge"):
+            g.pop(fact, None)  # an entry of a batch has those of the entry before
         tenant = self._parts.tenants.get(slug)
         if tenant is None:
             raise NotFound("There is no FHIR server at this path.")
@@ -57,7 +59,7 @@ class Authorizer:
         try:
             token = self._parts.auth.verify(slug, match[1])
         except InvalidToken as refusal:
-            g.refusal = refusal.reason
+            g.refused_token = refusal
             _challenge(tenant, error="invalid_token", error_description=refusal.reason)
             raise LoginRequired(
                 f"The token is not valid: {refusal.reason}.",

@@ -9,12 +9,14 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, Reque
 
 from fhir_facade import errors
 from fhir_facade.fhir.outcome import outcome
-from fhir_facade.rest.accesses import record_failure
+from fhir_facade.rest.accesses import Access, record_failure, record_stranger
 from fhir_facade.rest.authorize import Authorizer, known_type
 from fhir_facade.rest.correlation import begin_correlation, correlation_id
-from fhir_facade.rest.parts import RestParts
+from fhir_facade.rest.parts import RestParts, TenantParts
+from fhir_facade.rest.refusals import refusal_of, token_refusal
 from fhir_facade.rest.respond import Header, preflight, respond_json
 from fhir_facade.telemetry import log
+from smart_auth.verify import InvalidToken
 
 ROOT = "/fhir/"
 
@@ -75,8 +77,24 @@ class ErrorHandlers:
     def facade_error(self, error: errors.FacadeError) -> Response:
         """A domain error raised by a view."""
         response = failure(error)
-        record_failure(self._parts, response.status_code, error.issue)
+        self._record(error, response.status_code)
         return response
+
+    def _record(self, error: errors.FacadeError, status: int) -> None:
+        access: Access | None = g.get("access")
+        if access is not None:
+            why = refusal_of(error, access)
+            record_failure(self._parts, access, status, error.issue, why)
+            return
+        tenant: TenantParts | None = g.get("tenant")
+        if tenant is None or status != 401:
+            return
+        refused: InvalidToken | None = g.get("refused_token")
+        if refused is None:
+            record_stranger(self._parts, tenant, None, "no bearer token", None)
+        else:
+            why = token_refusal(refused.reason)
+            record_stranger(self._parts, tenant, refused.client_id, refused.reason, why)
 
     def http_error(self, error: HTTPException) -> Response:
         """What Flask or Werkzeug raise inside a view (a body cut short, too large, …)."""

@@ -19,8 +19,9 @@ from fhir_facade.bulk.parameters import from_body
 from fhir_facade.bulk.status import cancel, status
 from fhir_facade.errors import InvalidRequest, MethodNotAllowed, UnsupportedMediaType
 from fhir_facade.fhir import FHIRResource, json
+from fhir_facade.fhir.ids import is_id
 from fhir_facade.fhir.outcome import outcome
-from fhir_facade.rest.accesses import Access, record_durably
+from fhir_facade.rest.accesses import Access, record, record_durably
 from fhir_facade.rest.authorize import Authorizer
 from fhir_facade.rest.bodies import read_body
 from fhir_facade.rest.correlation import correlation_id
@@ -46,7 +47,8 @@ class ExportViews:
     def kickoff_group(self, tenant: str, group_id: str) -> Response:
         """`GET` or `POST [base]/Group/{id}/$export`."""
         access = self._authorizer.access(tenant, "export")
-        access.type, access.resource_id = "Group", group_id
+        access.type = "Group"
+        access.resource_id = group_id if is_id(group_id) else None
         if request.method == "HEAD":  # which Flask gives to GET, and which may start nothing
             raise MethodNotAllowed("HEAD is not supported here.", ("GET", "OPTIONS", "POST"))
         query = read_pairs(_raw_query())
@@ -64,6 +66,7 @@ class ExportViews:
                 prefer=request.headers.get("Prefer"),
             ),
         )
+        access.job_id, access.revision = accepted.job_id, accepted.revision
         record_durably(self._parts, access, 202)
         body = _notice(f'The export was accepted. Its status is at "{accepted.status_url}".')
         location = ("Content-Location", accepted.status_url)
@@ -73,7 +76,9 @@ class ExportViews:
         """`GET [base]/bulkstatus/{job}`."""
         access = self._authorizer.access(tenant, "export-status")
         found = status(self._parts.bulk, tenant, _principal(access), job)
+        access.job_id = job
         if isinstance(found, Complete):
+            record(self._parts, access, 200)
             expires = ("Expires", http_date(found.expires_us))
             return respond_json(found.manifest, 200, JSON, expires)
         if isinstance(found, Failed):
@@ -93,6 +98,7 @@ class ExportViews:
         """`DELETE [base]/bulkstatus/{job}`."""
         access = self._authorizer.access(tenant, "export-cancel")
         text = cancel(self._parts.bulk, tenant, _principal(access), job)
+        access.job_id = job
         record_durably(self._parts, access, 202)
         return respond_json(_notice(text), 202)
 
@@ -110,7 +116,7 @@ class ExportViews:
             name,
             gzip="Range" not in headers and request.accept_encodings["gzip"] > 0,
         )
-        access.resource_id = name
+        access.job_id, access.resource_id = job, name
         response = _send(found, name)
         record_durably(self._parts, access, response.status_code)
         decorate(response)

@@ -86,6 +86,7 @@ class ReadViews:
         slug = access.tenant.slug
         row = versions.read_version(conn, slug, resource_type, resource_id, number)
         if row is None or not find.admitted(conn, slug, access.reach, None, [row], "r"):
+            access.out_of_reach = row is not None
             return None
         return row
 
@@ -122,8 +123,10 @@ def current_row(
     row = versions.read(conn, access.tenant.slug, resource_type, resource_id)
     if row is None:
         return None
-    admitted = find.admitted(conn, access.tenant.slug, access.reach, None, [row], "r")
-    return row if admitted else None
+    if not find.admitted(conn, access.tenant.slug, access.reach, None, [row], "r"):
+        access.out_of_reach = True
+        return None
+    return row
 
 
 def checked_id(text: str) -> str:

@@ -134,6 +134,7 @@ class SearchViews:
         issues = ignored_issues(search.query)
         if page.cut:
             issues.append(cut_issue())
+        access.query = tuple(name for name, _ in search.query.used)
         content = PageContent(page.matches, page.included, page.total, links, issues)
         body = bundle(access.tenant.base, search.query, content)
         record(self._parts, access, 200, (*page.matches, *page.included))

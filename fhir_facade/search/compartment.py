@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fhir_facade.errors import Forbidden
+from fhir_facade.errors import Forbidden, OutOfCompartment
 from fhir_facade.mirror.criteria import (
     ChainCriterion,
     Criterion,
@@ -58,7 +58,7 @@ def _types_on_the_way(criteria: Iterable[Criterion]) -> set[str]:
 
 
 def refuse_other_patients(definition: ResourceDefinition, query: SearchQuery, reach: Reach) -> None:
-    """Raise Forbidden when a one-patient token names another patient in a parameter (design
+    """Raise OutOfCompartment when a one-patient token names another patient in a parameter (design
     section 4 "Scopes and reach").
     """
     if definition.reach is ReachClass.DIRECTORY:
@@ -79,7 +79,7 @@ def refuse_other_patients(definition: ResourceDefinition, query: SearchQuery, re
         else:
             continue
         if named - {patient}:
-            raise Forbidden(
+            raise OutOfCompartment(
                 "The token is for one patient and the request names another.",
                 diagnostics="Search for the patient that came with the token only.",
                 expression=(name,),

@@ -162,7 +162,7 @@ def test_each_access_is_one_audit_row_without_values(rest: RestApp) -> None:
     assert found == {
         ("read", "Patient", "p1", "success", 200, "p1"),
         ("search-type", "Patient", None, "success", 200, "p2"),
-        ("read", "Patient", "p2", "error", 404, ""),
+        ("read", "Patient", "p2", "refused", 404, ""),
         ("read", "Group", None, "refused", 403, ""),
     }
     assert len(rows) == 4
