@@ -116,7 +116,7 @@ class Federation:
             raise stale()
         try:
             return Underway(**json.loads(self._core.ring.unwrap(tenant.slug, wrapped)))
-        except UnreadableSecret:
+        except (UnreadableSecret, TypeError):  # the keys changed, or the release
             raise stale() from None
 
     def finish(
