@@ -53,7 +53,7 @@ class Sessions:
     def log_in(self, response: BaseResponse, tenant: str, user_id: str) -> None:
         """Log a user in whom an EHR on the same host has checked: a session, and its cookie on the
         EHR's response. Raises LookupError for an unknown tenant or user."""
-        value = self.start(tenant, user_id, origin="ehr")
+        value = self.start(tenant, user_id, origin="ehr", methods="")
         self.set_cookie(response, self._core.ports.tenants()[tenant], value)
 
     def current(self, tenant: TenantInfo, request: Request) -> Session | None:

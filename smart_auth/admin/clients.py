@@ -43,7 +43,7 @@ def create_client(
 
     Ours: `client_id` and `client_secret` (each made when absent and needed), `launch_uri`,
     `groups`, `whole_tenant`, `valid_from`, `valid_to` (epoch seconds), `pkce_optional`,
-    `may_introspect`.
+    `may_introspect`, `may_launch`.
     `owner` is the developer's user id; `approved_by` None leaves the app waiting for approval.
     Raises `InvalidClientMetadata` or `AlreadyExists`; nothing is kept then.
     """
