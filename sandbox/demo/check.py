@@ -1,40 +1,29 @@
-"""`make demo-check`: the main job through a running demo, as a client would do it. Exits non-zero
-when a step fails.
+"""`make demo-check`: the main job through a running demo, as a client would do it, and what people
+do in the portal and the console. Exits non-zero when a step fails.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import secrets
 import sys
 import time
-import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import requests
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
+from sandbox.demo.check_people import PeopleCheck
 from sandbox.demo.forms import FormBrowser
 from sandbox.demo.state import DemoPaths, read_json
+from sandbox.demo.steps import Authorization, Steps, go_through, require
 
 FHIR_JSON = {"Accept": "application/fhir+json"}
 EXPORT_SECONDS = 120
-
-
-class StepFailed(Exception):
-    """A step did not give what it should; the text says what."""
-
-
-def require(condition: object, text: str) -> None:
-    """Raise StepFailed with `text` unless the condition holds."""
-    if not condition:
-        raise StepFailed(text)
 
 
 class Check:
@@ -50,7 +39,7 @@ class Check:
         self.backend_token = ""
         self.manifest: dict[str, Any] = {}
 
-    def steps(self) -> list[tuple[str, Callable[[], None]]]:
+    def steps(self) -> Steps:
         """Name and function of each step, in order."""
         return [
             ("discovery", self.discover),
@@ -89,36 +78,18 @@ class Check:
         )
         launch = parse_qs(urlsplit(browser.url).query)
         require(launch.get("iss") == [self.base], "the EHR's iss is not the FHIR base")
-        verifier, state = secrets.token_urlsafe(48), secrets.token_urlsafe(16)
-        digest = hashlib.sha256(verifier.encode()).digest()
-        query = {
-            "response_type": "code",
-            "client_id": client["client_id"],
-            "redirect_uri": client["redirect_uri"],
-            "scope": client["scope"],
-            "state": state,
-            "aud": self.base,
-            "launch": launch["launch"][0],
-            "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
-            "code_challenge_method": "S256",
-        }
+        request = Authorization(
+            self.discovery, client["client_id"], client["redirect_uri"], client["scope"]
+        )
         browser.stop_at = client["redirect_uri"]
-        browser.open(f"{self.discovery['authorization_endpoint']}?{urlencode(query)}")
+        browser.open(request.url(launch=launch["launch"][0]))
         require(browser.status == 200, f"authorize answered {browser.status}")
         browser.submit(browser.forms()[0])
         answer = parse_qs(urlsplit(browser.url).query)
         browser.close()
         require("code" in answer, "consent did not lead to a code")
-        require(answer["state"] == [state], "state came back changed")
-        self.token = self._token(
-            {
-                "grant_type": "authorization_code",
-                "code": answer["code"][0],
-                "redirect_uri": client["redirect_uri"],
-                "client_id": client["client_id"],
-                "code_verifier": verifier,
-            }
-        )
+        require(answer["state"] == [request.state], "state came back changed")
+        self.token = self._token(request.code_fields(answer["code"][0]))
         require(self.token["patient"] == self.demo["patient_id"], "token is for another patient")
         require("id_token" in self.token, "no id_token")
 
@@ -235,17 +206,10 @@ def run(contract: Mapping[str, Any]) -> int:
     failed = 0
     for base, part in tenants:
         print(base)
-        check = Check(base, part)
-        for name, step in check.steps():
-            try:
-                step()
-            except (StepFailed, requests.RequestException, KeyError, ValueError) as error:
-                failed += 1
-                why = error if isinstance(error, StepFailed) else traceback.format_exc(limit=2)
-                print(f"  FAILED  {name}: {why}")
-                break
-            print(f"  ok      {name}")
+        check, people = Check(base, part), PeopleCheck(base, part)
+        failed += go_through(check.steps()) + go_through(people.steps())
         check.http.close()
+        people.close()
     print("demo-check passed" if not failed else f"demo-check failed: {failed} step(s)")
     return failed
 
