@@ -11,6 +11,7 @@ OWN_SERVER = (
     "tests/e2e/test_access.py",
     "tests/e2e/test_federation.py",
     "tests/e2e/test_kill.py",
+    "tests/e2e/test_pages_browser.py",
     "tests/e2e/test_production.py",
 )
 

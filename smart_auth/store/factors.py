@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from smart_auth.records import SecondFactor
 from smart_auth.store import tables as t
@@ -30,12 +31,14 @@ class FactorStore:
 
     def put(self, tenant: str, factor: SecondFactor) -> None:
         """Keep a factor in place of the one the user had."""
-        c = t.second_factor.c
+        dialect = sqlite if self._database.is_sqlite else postgresql
+        values = asdict(factor)
+        statement = dialect.insert(t.second_factor).values(tenant=tenant, **values)
+        del values["user_id"]
         with self._database.write() as connection:
             connection.execute(
-                delete(t.second_factor).where(c.tenant == tenant, c.user_id == factor.user_id)
+                statement.on_conflict_do_update(index_elements=["tenant", "user_id"], set_=values)
             )
-            connection.execute(insert(t.second_factor).values(tenant=tenant, **asdict(factor)))
 
     def remove(self, tenant: str, user_id: str) -> bool:
         """Forget the factor; False when there was none."""

@@ -29,6 +29,7 @@ from smart_auth.records import (
     LaunchContext,
     LoginTicket,
     PendingAuthorization,
+    SecondFactor,
     Session,
     User,
 )
@@ -169,6 +170,43 @@ def test_sessions(store: AuthStore, tenant: str) -> None:
     assert store.sessions.get(tenant + "x", "s", NOW) is None
     store.sessions.end(tenant, "s", NOW)
     assert store.sessions.get(tenant, "s", NOW) is None
+
+
+def test_the_sessions_of_a_user_end_together(store: AuthStore, tenant: str) -> None:
+    for number, user in enumerate(["u", "u", "u", "v"]):
+        session = Session(f"s{number}", user, "login", NOW + number, NOW + 50)
+        store.sessions.add(tenant, session)
+        grant = replace(GRANT, grant_id=f"g{number}", session_hash=f"s{number}")
+        store.grants.add(tenant, replace(grant, scope="online_access patient/*.rs"))
+    store.sessions.add(tenant, Session("old", "u", "login", NOW - 100, NOW - 50))
+    store.grants.add(tenant, replace(GRANT, grant_id="kept", session_hash="s0"))
+    live = [session.session_hash for session in store.sessions.list(tenant, "u", NOW)]
+    assert live == ["s2", "s1", "s0"]
+    assert store.sessions.end_all(tenant, "u", NOW + 1, but="s1") == 2
+    assert [it.session_hash for it in store.sessions.list(tenant, "u", NOW + 2)] == ["s1"]
+    assert store.sessions.end_all(tenant, "u", NOW + 1, but="s1") == 0
+    assert {it.grant_id for it in store.grants.live(tenant, NOW + 2)} == {"g1", "g3", "kept"}
+    assert store.sessions.end(tenant, "s1", NOW + 3)
+    assert not store.sessions.end(tenant, "s1", NOW + 3)
+
+
+def test_a_second_factor_is_one_and_its_steps_count_once(store: AuthStore, tenant: str) -> None:
+    user = admin.create_user(store, tenant, "ann", "a password", role="patient")
+    kept = SecondFactor(user.user_id, "totp", "wrapped", None, NOW)
+    race(4, lambda _: store.factors.put(tenant, kept))
+    assert store.factors.get(tenant, user.user_id) == kept
+    assert sorted(race(4, lambda _: store.factors.use_step(tenant, kept, 7))) == [False] * 3 + [
+        True
+    ]
+    assert not store.factors.use_step(tenant, kept, 6)
+    assert store.factors.use_step(tenant, kept, 8)
+    renewed = replace(kept, secret="another")
+    store.factors.put(tenant, renewed)
+    assert not store.factors.use_step(tenant, kept, 9)
+    assert store.factors.use_step(tenant, renewed, 7)
+    assert store.factors.remove(tenant, user.user_id)
+    assert not store.factors.remove(tenant, user.user_id)
+    assert store.factors.get(tenant, user.user_id) is None
 
 
 def test_a_pending_request_belongs_to_one_browser_and_is_decided_once(
