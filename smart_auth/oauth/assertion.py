@@ -59,7 +59,7 @@ class SmartClientAssertion(JWTBearerClientAssertion):
         """Header and claims before any check of the signature."""
         try:
             header, claims = super().extract_assertion(assertion)
-        except (InvalidClientError, ValueError):
+        except (InvalidClientError, ValueError, RecursionError):
             raise _bad("client_assertion is not a signed JWT") from None
         if header.get("alg") not in ALGORITHMS:
             raise _bad(

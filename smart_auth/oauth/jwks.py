@@ -63,7 +63,7 @@ def fetch(url: str, *, allow_private: bool) -> FetchedKeys:
 def _is_key_set(body: bytes) -> bool:
     try:
         document = json.loads(body.decode())
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     keys = document.get("keys") if isinstance(document, dict) else None
     return isinstance(keys, list) and all(isinstance(key, dict) for key in keys)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Sequence
+from typing import Any
 from urllib.parse import unquote_plus
 
 import structlog
@@ -74,6 +75,17 @@ def _named_client() -> str | None:
     except (binascii.Error, UnicodeDecodeError):
         return None
     return unquote_plus(pair.partition(":")[0])
+
+
+def json_object() -> dict[str, Any] | None:
+    """The JSON object in the body; None when it is none, or nested deeper than any of ours."""
+    if request.mimetype != "application/json":
+        return None
+    try:
+        document = request.get_json(silent=True)
+    except RecursionError:
+        return None
+    return document if isinstance(document, dict) else None
 
 
 def bearer() -> str | None:

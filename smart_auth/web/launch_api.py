@@ -17,7 +17,7 @@ from smart_auth.ports import TenantInfo
 from smart_auth.records import LoginTicket
 from smart_auth.sessions import Sessions
 from smart_auth.web import pages
-from smart_auth.web.endpoint import serve
+from smart_auth.web.endpoint import json_object, serve
 from smart_auth.web.launch_pages import problem_page
 from smart_auth.web.replies import no_store
 from smart_auth.web.routes import ALL, Route
@@ -130,8 +130,8 @@ def _caller(server: OAuthServer, asked: TokenRequest) -> Any:
 def _document() -> dict[str, Any]:
     if len(request.get_data()) > LARGEST_BODY:
         raise OAuthRefusal("invalid_request", "The body is too large", status_code=413)
-    document = request.get_json(silent=True)
-    if request.mimetype != "application/json" or not isinstance(document, dict):
+    document = json_object()
+    if document is None:
         raise OAuthRefusal(
             "invalid_request",
             "Send one JSON object (application/json)",

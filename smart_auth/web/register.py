@@ -20,7 +20,7 @@ from smart_auth.registration import (
     Registration,
     described,
 )
-from smart_auth.web.endpoint import bearer, serve
+from smart_auth.web.endpoint import bearer, json_object, serve
 from smart_auth.web.replies import no_store, oauth_error, try_later
 from smart_auth.web.routes import ALL, Route
 
@@ -129,8 +129,8 @@ class RegisterViews:
 
 
 def _document() -> dict[str, Any]:
-    document = request.get_json(silent=True)
-    if request.mimetype != "application/json" or not isinstance(document, dict):
+    document = json_object()
+    if document is None:
         raise InvalidClientMetadata("Send the metadata as a JSON object (application/json)")
     return document
 
