@@ -22,13 +22,16 @@ from fhir_facade.audit import AccessRow, AuditLog
 from fhir_facade.audit import migrate as audit_migrate
 from fhir_facade.bulk.files import open_files
 from fhir_facade.bulk.model import BulkParts, BulkSettings, Job, JobState
+from fhir_facade.console.blueprint import create_console
+from fhir_facade.console.parts import ConsoleParts, SourceState
 from fhir_facade.errors import SettingsError
 from fhir_facade.mirror import migrate as mirror_migrate
 from fhir_facade.mirror.database import Database, open_database
 from fhir_facade.mirror.groups import GroupStore
 from fhir_facade.mirror.reindex import bring_up_to_date
+from fhir_facade.mirror.state import StateStore
 from fhir_facade.provider_settings import LoginProviderSettings
-from fhir_facade.readiness import readiness_checks
+from fhir_facade.readiness import readiness_checks, source_trouble
 from fhir_facade.resources.registry import REGISTRY
 from fhir_facade.resources.terminology import CodeTables, concept_maps, tables_for
 from fhir_facade.rest.auth_ports import FacadePorts
@@ -247,12 +250,31 @@ def create_app(settings: Settings | None = None, *, facade: Facade | None = None
     authorization = facade.auth.blueprint()
     correlate(authorization)
     app.register_blueprint(authorization, url_prefix="/fhir/<tenant>")
+    console = create_console(_console(facade))
+    correlate(console)
+    app.register_blueprint(console, url_prefix="/fhir/<tenant>")
     app.register_blueprint(create_blueprint(rest), url_prefix="/fhir/<tenant>")
     if hops := facade.settings.trusted_proxies:
         middleware: Any = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0, x_prefix=0)
         app.wsgi_app = middleware  # type: ignore[method-assign]
     atexit.register(facade.audit.close)
     return app
+
+
+def _console(facade: Facade) -> ConsoleParts:
+    state = StateStore(facade.database)
+    return ConsoleParts(
+        auth=facade.auth,
+        database=facade.database,
+        groups=facade.groups,
+        audit=facade.audit,
+        zone=lambda slug: facade.settings.tenants[slug].zone,
+        sources=lambda slug: [
+            SourceState(job.source, source_trouble(state, job))
+            for job in facade.jobs
+            if job.tenant == slug
+        ],
+    )
 
 
 def _rest(facade: Facade) -> RestParts:

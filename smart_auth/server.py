@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import structlog
 from flask import Blueprint, Response, request
@@ -50,15 +50,19 @@ class AuthServer:
     def blueprint(self) -> Blueprint:
         """To be registered with `url_prefix="/fhir/<tenant>"`."""
         made = Blueprint("smart_auth", __name__, template_folder="templates")
-        for route in self._routes():
-            made.add_url_rule(
+        self.add_pages(made, self._routes())
+        return made
+
+    def add_pages(self, blueprint: Blueprint, routes: Iterable[Route]) -> None:
+        """Serve these routes as our own are: tenants, methods and a lost database looked after."""
+        for route in routes:
+            blueprint.add_url_rule(
                 route.path,
                 endpoint=route.path.replace("/", "_").replace(".", "_"),
                 view_func=self._responder(route),
                 methods=ALL,
                 provide_automatic_options=False,
             )
-        return made
 
     def _routes(self) -> list[Route]:
         return [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from sqlalchemy import ColumnElement, Connection, delete, select, update
 
@@ -14,7 +14,10 @@ from fhir_facade.mirror.tables import group_definition, group_listed
 from fhir_facade.mirror.upsert import insert_ignore, upsert
 from fhir_facade.resources.group import GroupMember
 
-RULES = ("listed", "tenant", "site")
+Rule = Literal["listed", "tenant", "site"]
+RULES: tuple[str, ...] = get_args(Rule)
+SHORTEST_US = 1_000
+"""Of a period: what a resource can tell apart."""
 _BATCH = 5_000
 _g, _p = group_definition.c, group_listed.c
 _COLUMNS = (_p.patient_id, _p.period_start_us, _p.period_end_us, _p.inactive)
@@ -28,7 +31,7 @@ class GroupDefinition:
 
     group_id: str
     name: str
-    rule: Literal["listed", "tenant", "site"]
+    rule: Rule
     rule_value: str = ""
     members: tuple[GroupMember, ...] = ()
     active: bool = True
@@ -56,12 +59,9 @@ def check_members(members: Sequence[GroupMember]) -> None:
     if len({member.patient_id for member in members}) < len(members):
         raise InvalidRequest("A group names each of its members once.")
     for member in members:
-        if None not in (member.start_us, member.end_us) and _ends_early(member):
+        start, end = member.start_us, member.end_us
+        if start is not None and end is not None and end - start < SHORTEST_US:
             raise InvalidRequest("A member's period must end after it starts.")
-
-
-def _ends_early(member: GroupMember) -> bool:
-    return (member.end_us or 0) <= (member.start_us or 0)
 
 
 def read(

@@ -19,7 +19,7 @@ from fhir_facade.mirror.tables import (
 Condition = ColumnElement[bool]
 
 
-class Rule(NamedTuple):
+class RuleNow(NamedTuple):
     """A group's rule at an instant; `kind` `none` is that of a group that is not active."""
 
     tenant: str
@@ -29,7 +29,7 @@ class Rule(NamedTuple):
     now_us: int
 
 
-def joining(conn: Connection, rule: Rule, limit: int) -> list[str]:
+def joining(conn: Connection, rule: RuleNow, limit: int) -> list[str]:
     """Patients who should be members and are not, by id, `limit` at most."""
     v, m = resource_version.c, group_member.c
     member = exists().where(
@@ -47,7 +47,7 @@ def joining(conn: Connection, rule: Rule, limit: int) -> list[str]:
     return list(conn.execute(query).scalars())
 
 
-def leaving(conn: Connection, rule: Rule, limit: int) -> list[str]:
+def leaving(conn: Connection, rule: RuleNow, limit: int) -> list[str]:
     """Members who should be none, by id, `limit` at most."""
     v, m = resource_version.c, group_member.c
     stays = exists().where(
@@ -73,7 +73,7 @@ def _present_patient(tenant: str, version: Any) -> tuple[Condition, ...]:
     )
 
 
-def _qualifies(rule: Rule, patient_id: Any) -> Condition:
+def _qualifies(rule: RuleNow, patient_id: Any) -> Condition:
     if rule.kind == "tenant":
         return true()
     if rule.kind == "listed":
@@ -94,7 +94,7 @@ def _qualifies(rule: Rule, patient_id: Any) -> Condition:
     )
 
 
-def _listed_now(rule: Rule) -> Any:
+def _listed_now(rule: RuleNow) -> Any:
     """Ids of those who were put into the group and whose period includes now."""
     p = group_listed.c
     return select(p.patient_id).where(

@@ -15,8 +15,8 @@ from fhir_facade import clock
 from fhir_facade.fhir import json
 from fhir_facade.mirror import group_records
 from fhir_facade.mirror.database import Database
-from fhir_facade.mirror.group_records import GroupDefinition
-from fhir_facade.mirror.group_rules import Rule, due, joining, leaving
+from fhir_facade.mirror.group_records import GroupDefinition, Rule
+from fhir_facade.mirror.group_rules import RuleNow, due, joining, leaving
 from fhir_facade.mirror.publication import Candidate, Publication
 from fhir_facade.mirror.tables import (
     OPEN,
@@ -30,7 +30,7 @@ from fhir_facade.resources.group import DEFINITION as GROUP
 from fhir_facade.resources.group import GroupFacts, GroupMember, group_resource, listed
 from fhir_facade.resources.subject import Subject
 
-__all__ = ["LISTED_MEMBERS", "GroupDefinition", "GroupMember", "GroupStore", "listed"]
+__all__ = ["LISTED_MEMBERS", "GroupDefinition", "GroupMember", "GroupStore", "Rule", "listed"]
 
 LISTED_MEMBERS = 10_000
 """A Group resource names its members up to this number; beyond it only says how many they are."""
@@ -126,7 +126,7 @@ class GroupStore:
             return group_records.read(conn, tenant, members=members)
 
     def listed(
-        self, tenant: str, group_id: str, *, after: str = "", limit: int
+        self, tenant: str, group_id: str, *, after: str = "", limit: int | None = None
     ) -> Sequence[GroupMember]:
         """Whom an operator put on a group's list, by id, active or not; `after` pages on."""
         with self._database.read() as conn:
@@ -189,7 +189,7 @@ class GroupStore:
         return last
 
     def _refresh_group(self, tenant: str, definition: GroupDefinition) -> int | None:
-        rule = Rule(
+        rule = RuleNow(
             tenant,
             definition.group_id,
             definition.rule if definition.active else "none",
@@ -215,7 +215,7 @@ class GroupStore:
                     return last
 
     def _publish(
-        self, conn: Connection, publication: Publication, definition: GroupDefinition, rule: Rule
+        self, conn: Connection, publication: Publication, definition: GroupDefinition, rule: RuleNow
     ) -> None:
         quantity = _count(conn, rule.tenant, rule.group_id)
         name = None if definition.rule == "listed" else definition.rule
@@ -232,7 +232,7 @@ class GroupStore:
         if not candidate.same_as(publication.known(candidate.key)):
             publication.add(candidate)
 
-    def _named(self, conn: Connection, rule: Rule, quantity: int) -> Sequence[GroupMember]:
+    def _named(self, conn: Connection, rule: RuleNow, quantity: int) -> Sequence[GroupMember]:
         """Whom the resource names: the members with their periods, and who was listed and left."""
         if quantity > LISTED_MEMBERS:
             return ()
@@ -250,7 +250,7 @@ def _is_current(conn: Connection, tenant: str, definition: GroupDefinition) -> b
     return conn.execute(query).scalar() == definition.version
 
 
-def _note_refresh(conn: Connection, rule: Rule, version: int) -> None:
+def _note_refresh(conn: Connection, rule: RuleNow, version: int) -> None:
     """Unless the definition changed since: then its members are to be found anew."""
     g = group_definition.c
     conn.execute(
@@ -260,7 +260,7 @@ def _note_refresh(conn: Connection, rule: Rule, version: int) -> None:
     )
 
 
-def _left(conn: Connection, rule: Rule, limit: int) -> list[GroupMember]:
+def _left(conn: Connection, rule: RuleNow, limit: int) -> list[GroupMember]:
     """Those on the list who are in the group no more, as far as they are known: their reference
     must lead somewhere."""
     p, v = group_listed.c, resource_version.c
@@ -284,7 +284,7 @@ def _left(conn: Connection, rule: Rule, limit: int) -> list[GroupMember]:
 def _change_members(
     conn: Connection,
     publication: Publication,
-    rule: Rule,
+    rule: RuleNow,
     joins: Sequence[str],
     leaves: Sequence[str],
 ) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from smart_auth import keyring
+from smart_auth.admin.clients import ChangedSince
 from smart_auth.passwords import hash_password
 from smart_auth.records import Role, User
 from smart_auth.store import AuthStore
@@ -37,8 +38,6 @@ def create_user(
     if not username.strip():
         raise ValueError("The user name must not be empty")
     check_new_password(password, username, role)
-    if role == "patient" and whole_tenant:
-        raise ValueError("A patient cannot be given the whole tenant")
     user = User(
         tenant=tenant,
         user_id=keyring.random_token(22),
@@ -51,14 +50,30 @@ def create_user(
         password_hash=hash_password(password),
         **more,
     )
+    _check_reach(user)
     store.users.add(user)
     return user
 
 
-def change_user(store: AuthStore, user: User, **changes: Any) -> User:
-    """Change fields of a user; it holds for tokens that are already out. Raises LookupError."""
+def change_user(
+    store: AuthStore,
+    user: User,
+    *,
+    as_of: int | None = None,
+    spare_last_admin: bool = False,
+    **changes: Any,
+) -> User:
+    """Change fields of a user; it holds for tokens that are already out.
+
+    Raises LookupError, ValueError for a bad value; with `as_of` (the version somebody looked at)
+    `ChangedSince`; with `spare_last_admin` `LastAdmin` rather than leave nobody to administer the
+    tenant.
+    """
     changed = replace(user, **changes)
-    if not store.users.replace(changed):
+    _check_reach(changed)
+    if not store.users.replace(changed, as_of=as_of, spare_last_admin=spare_last_admin):
+        if as_of is not None and store.users.get(user.tenant, user.user_id) is not None:
+            raise ChangedSince
         raise LookupError("No such user")
     return changed
 
@@ -89,3 +104,8 @@ def check_new_password(password: str, username: str = "", role: Role | None = No
 def shortest_password(role: Role | None) -> int:
     """How many characters the password of a user in this role needs."""
     return SHORTEST_ADMIN_PASSWORD if role == "admin" else SHORTEST_PASSWORD
+
+
+def _check_reach(user: User) -> None:
+    if user.role == "patient" and user.whole_tenant:
+        raise ValueError("A patient cannot be given the whole tenant")

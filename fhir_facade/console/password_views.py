@@ -1,0 +1,42 @@
+"""A new password for a user who lost it."""
+
+from __future__ import annotations
+
+from flask import Response, request
+
+from fhir_facade.console.desk import CHANGED, USER, Desk, Reception, is_current
+from fhir_facade.console.new_user import password_of_form, show_password
+from fhir_facade.console.user_forms import password_problem
+from fhir_facade.console.user_views import change, show_user
+from smart_auth import admin
+from smart_auth.passwords import hash_password
+from smart_auth.records import User
+from smart_auth.web.routes import FORM, Route
+
+
+class PasswordViews:
+    """One form."""
+
+    def __init__(self, reception: Reception) -> None:
+        self._reception = reception
+
+    def routes(self) -> list[Route]:
+        """The form."""
+        return [self._reception.route("/users/<key>/password", self.password, FORM, USER)]
+
+    def password(self, desk: Desk, user: User) -> Response:
+        """Give one, or have one made; the user is logged out everywhere."""
+        if request.method != "POST":
+            return desk.page("password", person=user, error=None)
+        if not is_current(user):
+            return show_user(desk, user, 409, problem=CHANGED)
+        password, made = password_of_form()
+        if problem := password_problem(password, user):
+            return desk.page("password", 422, person=user, error=problem)
+        response = change(
+            desk, user, "password reset", "password", password_hash=hash_password(password)
+        )
+        if response.status_code != 303:
+            return response
+        admin.end_sessions(desk.store, user)
+        return show_password(desk, user, password) if made else response
