@@ -50,6 +50,12 @@ class SignUp:
         return cls(**{one.name: form.get(one.name, "").strip() for one in fields(cls)})
 
 
+PROFILE_FIELDS = tuple(
+    one.name for one in fields(SignUp) if one.name not in ("username", "service")
+)
+"""What of it is kept in `User.profile`."""
+
+
 def sign_up(core: Core, tenant: TenantInfo, form: SignUp, password: str, repeated: str) -> User:
     """Make the account, active at once and without any patient. Raises `InvalidForm`."""
     problems = _problems(form, tenant) | _password_problems(form.username, password, repeated)
@@ -57,8 +63,7 @@ def sign_up(core: Core, tenant: TenantInfo, form: SignUp, password: str, repeate
         problems["username"] = "This user name is taken: choose another."
     if problems:
         raise InvalidForm(problems)
-    profile = {one.name: getattr(form, one.name) for one in fields(form)}
-    del profile["username"], profile["service"]
+    profile = {name: getattr(form, name) for name in PROFILE_FIELDS}
     try:
         user = admin.create_user(
             core.store,
