@@ -1,8 +1,9 @@
 """What of a request a person may tick apart, and what the ticks make of it.
 
-A scope for everything opens into the types served here, a type into the categories in use. What
-stays ticked as a whole is granted in the words it was asked in; what does not, as scopes for the
-parts, in the v2 words where v1 has none (categories).
+A scope for everything opens into the types served here, a type into the categories in use; codes
+that people have one name for (radiology in two code systems) are one box. What stays ticked as a
+whole is granted in the words it was asked in; what does not, as scopes for the parts, in the v2
+words where v1 has none (categories).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from smart_auth.core import Core
 from smart_auth.ports import CategoryChoice, TenantInfo
+from smart_auth.scope_words import category_name
 from smart_auth.scopes import GRANULAR_TYPES, Category, Level, Scope, ScopeSet
 
 
@@ -101,9 +103,14 @@ def _choice(
 
 
 def _part(scope: Scope, categories: Callable[[str], Sequence[CategoryChoice]]) -> Part:
-    tokens: Sequence[Category] = scope.categories
-    if not tokens and scope.type in GRANULAR_TYPES:
-        tokens = [Category(known.system, known.code) for known in categories(scope.type)]
-    if len(tokens) < 2:
+    known = categories(scope.type) if scope.type in GRANULAR_TYPES else ()
+    tokens = scope.categories or tuple(Category(it.system, it.code) for it in known)
+    of_name: dict[str, list[Category]] = {}
+    for token in tokens:
+        of_name.setdefault(category_name(token, known), []).append(token)
+    if len(of_name) < 2:
         return Part(scope)
-    return Part(scope, tuple(replace(scope, categories=(t,), dialect="v2") for t in tokens))
+    return Part(
+        scope,
+        tuple(replace(scope, categories=tuple(it), dialect="v2") for it in of_name.values()),
+    )

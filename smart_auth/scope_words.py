@@ -79,10 +79,12 @@ def name_of(scope: Scope, known: Sequence[CategoryChoice] = ()) -> str:
 
 
 def _categories(scope: Scope, known: Sequence[CategoryChoice]) -> str:
-    return " or ".join(_category(category, known) for category in scope.categories)
+    names = dict.fromkeys(category_name(category, known) for category in scope.categories)
+    return " or ".join(names)
 
 
-def _category(category: Category, known: Sequence[CategoryChoice]) -> str:
+def category_name(category: Category, known: Sequence[CategoryChoice]) -> str:
+    """What people call a category: its text here, or the words of its code."""
     for choice in known:
         if choice.code == category.code and category.system in (None, choice.system):
             return choice.text

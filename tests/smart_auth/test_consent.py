@@ -138,6 +138,17 @@ class TestTicks:
         left = after(asked, {f"patient/DiagnosticReport.rs?category={token}"})
         assert left == [f"patient/DiagnosticReport.rs?category={CT},{RAD}"]
 
+    def test_codes_of_one_name_are_one_box(self) -> None:
+        other = CategoryChoice("http://loinc.org", "LP29684-5", "Radiology")
+        radiology = CATEGORIES["DiagnosticReport"][1]
+        asked = ScopeSet.parse("patient/DiagnosticReport.rs", KNOWN_TYPES)
+        assert not open_up(asked, types_of, lambda _: (radiology, other))[0].parts
+        choices = open_up(asked, types_of, lambda _: (*CATEGORIES["DiagnosticReport"], other))
+        assert list(choices[0].values) == [
+            f"patient/DiagnosticReport.rs?category={CT}",
+            f"patient/DiagnosticReport.rs?category={RAD},http://loinc.org|LP29684-5",
+        ]
+
     def test_one_category_is_no_choice(self) -> None:
         assert [choice.parts for choice in opened("patient/Condition.rs")] == [()]
 
