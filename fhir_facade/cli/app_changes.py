@@ -55,9 +55,9 @@ def set_app(tenant: str | None, client_id: str, **options: Any) -> None:
         for name, value in given.items():
             metadata[TEXTS.get(name, name)] = list(value) if isinstance(value, tuple) else value
         if text := given.get("valid_from"):
-            metadata["valid_from"] = read_instant(text, at.zone)
+            metadata["valid_from"] = read_instant(text, at.zone) // 1_000_000
         if text := given.get("valid_to"):
-            metadata["valid_to"] = read_instant(text, at.zone, "end")
+            metadata["valid_to"] = read_instant(text, at.zone, "end") // 1_000_000
         _register_anew(at, client, metadata)
         at.record("app changed", client_id=client_id)
 

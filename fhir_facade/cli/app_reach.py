@@ -5,7 +5,6 @@ whom.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 
 import click
 
@@ -14,6 +13,7 @@ from fhir_facade.cli.operator import TENANT, Operator, operator, sentences
 from fhir_facade.errors import InvalidRequest, NotFound
 
 if TYPE_CHECKING:
+    from smart_auth.host_launch import MadeLaunch
     from smart_auth.records import Client
 
 GROUP = click.option("--group", "groups", multiple=True, help="Id of a group; repeatable.")
@@ -117,31 +117,37 @@ def unassign(
 def launch(
     tenant: str | None, client_id: str, username: str, references: tuple[str, ...], **context: Any
 ) -> None:
-    """Print the address that opens an app for a user and a patient, as an EHR would: good once, for
-    five minutes.
+    """Print the address that logs a user in and opens an app, as a host EHR would.
+
+    It is good once, for five minutes, and for whoever opens it: give it to nobody else.
     """
-    with operator(tenant) as at, sentences():
-        client, user = at.app(client_id), at.user(username)
-        if client.launch_uri is None:
-            raise InvalidRequest("The app has no launch address.")
-        patient = context["patient"]
-        if patient is not None:
-            at.known_patients((patient,))
-            if not user.may_see(patient) or not client.may_see(patient):
-                raise InvalidRequest("The patient is not one that user and app may see.")
-        value = at.parts.auth.launches.create(
-            at.tenant,
-            user.user_id,
-            client_id,
-            patient,
-            context["encounter"],
-            [{"reference": reference} for reference in references],
-            intent=context["intent"],
+    with operator(tenant) as at:
+        document = {name: value for name, value in context.items() if value is not None}
+        document |= {"client_id": at.app(client_id).client_id, "user": at.user(username).username}
+        if references:
+            document["fhirContext"] = [{"reference": one} for one in references]
+        made = _order(at, document)
+        at.record(
+            "launch made",
+            client_id=client_id,
+            user_id=made.user.user_id,
+            patient_id=made.patient,
         )
-        at.record("launch made", client_id=client_id, user_id=user.user_id, patient_id=patient)
-        issuer = at.info.issuer
-    separator = "&" if "?" in client.launch_uri else "?"
-    click.echo(client.launch_uri + separator + urlencode({"iss": issuer, "launch": value}))
+    click.echo(made.open_url)
+
+
+def _order(at: Operator, document: dict[str, Any]) -> MadeLaunch:
+    """The launch, by the rules that hold for host EHRs."""
+    from smart_auth.admin import OPERATOR
+    from smart_auth.host_launch import order
+    from smart_auth.oauth.errors import OAuthRefusal
+    from smart_auth.records import Client
+
+    caller = Client(at.tenant, OPERATOR, OPERATOR, "none", "", may_launch=True)
+    try:
+        return order(at.parts.auth.core, at.info, caller, document)
+    except OAuthRefusal as refused:
+        raise InvalidRequest(f"{refused.description}.") from None
 
 
 def _change(at: Operator, client: Client, **changes: Any) -> None:

@@ -45,6 +45,7 @@ def search(tenant: str | None, limit: int, as_json: bool, **asked: str | None) -
     with operator(tenant) as at:
         query = AuditQuery(at.tenant, tuple(_conditions(at, asked)), limit=limit)
         found = [_described(row, at.zone) for row in at.parts.audit.trail.find(query)]
+        at.record("audit trail read", patient_id=asked["patient"])
     print_list(found, COLUMNS, as_json)
 
 
@@ -55,8 +56,8 @@ def _conditions(at: Operator, asked: dict[str, str | None]) -> list[Condition]:
     found: list[Condition] = []
     start, end = asked["start"], asked["end"]
     if start or end:
-        from_us = read_instant(start, at.zone) * 1_000_000 if start else None
-        to_us = read_instant(end, at.zone, "end") * 1_000_000 if end else None
+        from_us = read_instant(start, at.zone) if start else None
+        to_us = read_instant(end, at.zone, "end") if end else None
         found.append(Recorded(from_us, to_us))
     if asked["patient"]:
         found.append(OfPatients((asked["patient"],)))

@@ -189,8 +189,8 @@ def put(
         raise click.UsageError("Name patients, or give --from-file.")
     with operator(tenant) as at:
         at.known_patients(patients)
-        start_us = None if start is None else read_instant(start, at.zone) * 1_000_000
-        end_us = None if end is None else read_instant(end, at.zone, "end") * 1_000_000
+        start_us = None if start is None else read_instant(start, at.zone)
+        end_us = None if end is None else read_instant(end, at.zone, "end")
         rows = [GroupMember(one, start_us, end_us, inactive) for one in dict.fromkeys(patients)]
         at.parts.groups.change_members(at.tenant, group_id, put=rows)
         _refresh(at, "group members changed", group_id, patients)

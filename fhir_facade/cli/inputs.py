@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 import click
 
+from fhir_facade.console.periods import WRITE_ONE, read_end, read_start
 from fhir_facade.errors import InvalidRequest
+from fhir_facade.fhir.dates import InvalidDate
 
 STDIN = click.option(
     "--stdin", "from_stdin", is_flag=True, help="Read it from standard input, without asking."
@@ -23,18 +25,16 @@ def ask_secret(what: str, from_stdin: bool) -> str:
     return answer
 
 
-def read_instant(text: str, zone: tzinfo, edge: Literal["start", "end"] = "start") -> int:
-    """Epoch seconds of an ISO 8601 instant, or of a day in the zone: its start, or its end.
+def read_instant(text: str, zone: ZoneInfo, edge: Literal["start", "end"] = "start") -> int:
+    """Microseconds UTC of an ISO 8601 instant, or of a day in the zone: its start, or its end.
 
     An instant without offset is in the zone too. Raises InvalidRequest.
     """
+    read = read_start if edge == "start" else read_end
     try:
-        if len(text) == len("2026-01-31"):
-            day = date.fromisoformat(text) + timedelta(days=1 if edge == "end" else 0)
-            return int(datetime.combine(day, time.min, zone).timestamp())
-        given = datetime.fromisoformat(text)
-    except (ValueError, OverflowError):
-        raise InvalidRequest(
-            "Write a day as 2026-01-31, or an instant as 2026-01-31T08:00:00+01:00."
-        ) from None
-    return int((given if given.tzinfo else given.replace(tzinfo=zone)).timestamp())
+        found = read(text, zone)
+    except InvalidDate:
+        found = None
+    if found is None:
+        raise InvalidRequest(WRITE_ONE)
+    return found

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from fhir_facade.cli import app_changes, app_reach  # noqa: F401  they add to `app`
+from fhir_facade.cli import app_changes, app_reach, app_tokens, identities
 from fhir_facade.cli.apps import apps
 from fhir_facade.cli.audit import audit
 from fhir_facade.cli.data import purge, sync
@@ -44,6 +44,8 @@ def main() -> None:
     os.umask(0o077)  # databases and export files hold patients' data
 
 
+_FURTHER = (app_changes, app_reach, app_tokens, identities)
+"""Modules that add to `app` and `user` as they are loaded."""
 _PROCESSES = (demo, serve, worker, sync, purge, doctor, database)
 _PEOPLE = (users, apps, groups, grants, sessions, keys, audit)
 for _command in (*_PROCESSES, *_PEOPLE):

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import tzinfo
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -42,7 +42,7 @@ class Operator:
         return self.parts.auth.ports.tenants()[self.tenant]
 
     @property
-    def zone(self) -> tzinfo:
+    def zone(self) -> ZoneInfo:
         """The tenant's time zone, in which days begin and times are given."""
         return self.parts.settings.tenants[self.tenant].zone
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,13 +10,19 @@ import click
 from fhir_facade.cli.inputs import STDIN, ask_secret
 from fhir_facade.cli.operator import TENANT, Operator, operator, sentences
 from fhir_facade.cli.printing import JSON, print_list, print_one
-from fhir_facade.errors import NotFound
+from fhir_facade.errors import InvalidRequest, NotFound
 
 if TYPE_CHECKING:
     from smart_auth.records import User
 
 ROLES = ("practitioner", "patient", "admin", "developer")
 SERVICES = ("patient", "provider")
+PROFILE = click.option(
+    "--profile",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="What a developer said at sign-up, such as email=dev@example.org; repeatable.",
+)
 
 
 @click.group("user")
@@ -33,6 +40,7 @@ def users() -> None:
 @click.option("--patient", "patients", multiple=True, help="Id of an assigned patient; repeatable.")
 @click.option("--whole-tenant", is_flag=True, help="Reaches every patient of the tenant.")
 @click.option("--scope", help="The most any grant of this user may hold.")
+@PROFILE
 @click.option("--password", hidden=True)
 @STDIN
 def add_user(
@@ -44,12 +52,23 @@ def add_user(
 
     secret = password or ask_secret("Password", from_stdin)
     with operator(tenant) as at, sentences():
-        if options["service"] and options["role"] != "developer":
-            raise ValueError("A service is for developers only")
         if at.store.users.by_username(at.tenant, username):
             raise AlreadyExists("There is a user of that name")
-        options["scopes"] = options.pop("scope")
-        user = admin.create_user(at.store, at.tenant, username, secret, **options)
+        wanted = _wanted(at, username, options)
+        user = admin.create_user(
+            at.store,
+            at.tenant,
+            username,
+            secret,
+            role=wanted.role,
+            fhir_user=wanted.fhir_user,
+            whole_tenant=wanted.whole_tenant,
+            patients=wanted.patients,
+            scopes=wanted.scope,
+            name=wanted.name,
+            service=wanted.service,
+            profile=wanted.profile,
+        )
         at.record("user created", user_id=user.user_id)
     click.echo(user.user_id)
 
@@ -86,11 +105,12 @@ def show_user(tenant: str | None, username: str, as_json: bool) -> None:
 @click.option("--scope", help="The most any grant may hold; '' for no limit.")
 @click.option("--whole-tenant/--assigned-only", default=None, help="Every patient, or those given.")
 @click.option("--active/--inactive", default=None, help="Whether the user may log in.")
+@PROFILE
 def set_user(tenant: str | None, username: str, **options: Any) -> None:
     """Change what is given; it holds for tokens that are already out."""
     from smart_auth import admin
 
-    changes = {name: value for name, value in options.items() if value is not None}
+    changes = {name: value for name, value in options.items() if value not in (None, ())}
     if not changes:
         raise click.UsageError("Say what to change.")
     for name in ("fhir_user", "scope"):
@@ -98,7 +118,15 @@ def set_user(tenant: str | None, username: str, **options: Any) -> None:
             changes[name] = None
     with operator(tenant) as at, sentences():
         user = at.user(username)
-        admin.change_user(at.store, user, **changes)
+        if changes.get("scope"):
+            changes["scope"] = at.scopes(changes["scope"])
+        if "profile" in changes:
+            both = {**user.profile, **_profile(changes["profile"])}
+            changes["profile"] = {name: value for name, value in both.items() if value}
+        if changes.get("role", "developer") != "developer":
+            changes.setdefault("service", None)
+        _check(replace(user, **changes))
+        admin.change_user(at.store, user, as_of=user.version, **changes)
         at.record("user changed", user_id=user.user_id)
 
 
@@ -183,12 +211,57 @@ def reset_factor(tenant: str | None, username: str) -> None:
         at.record("second factor reset", user_id=user.user_id)
 
 
+def _wanted(at: Operator, username: str, options: dict[str, Any]) -> User:
+    """The user that the options of `user add` describe. A patient's own record is said once: as
+    the patient assigned, or as the reference.
+    """
+    from smart_auth.records import User
+
+    given = dict(options) | {"profile": _profile(options["profile"])}
+    patients = at.known_patients(given.pop("patients"))
+    scope = given.pop("scope")
+    if given["role"] == "patient":
+        own = (given["fhir_user"] or "").removeprefix("Patient/")
+        patients = patients or at.known_patients((own,) if own else ())
+        if len(patients) == 1:
+            given["fhir_user"] = given["fhir_user"] or f"Patient/{next(iter(patients))}"
+    user = User(
+        at.tenant,
+        "",
+        username,
+        patients=patients,
+        scope=at.scopes(scope) if scope else None,
+        **given,
+    )
+    _check(user)
+    return user
+
+
+def _profile(pairs: tuple[str, ...]) -> dict[str, str]:
+    """The members of `NAME=VALUE` options, whose names are those of the sign-up form."""
+    from smart_auth.portal.developers import PROFILE_FIELDS
+
+    found = dict(pair.partition("=")[::2] for pair in pairs)
+    if unknown := sorted(set(found) - set(PROFILE_FIELDS)):
+        raise InvalidRequest(f"No part of a profile: {', '.join(unknown)}.")
+    return found
+
+
+def _check(user: User) -> None:
+    """Raise InvalidRequest unless such a user may be."""
+    from smart_auth.admin.user_rules import user_problems
+
+    if problems := user_problems(user):
+        raise InvalidRequest(" ".join(problems.values()))
+
+
 def _put_patients(at: Operator, user: User, patients: frozenset[str]) -> None:
     """Assign exactly these, with an act in the trail for each patient given or taken."""
     from smart_auth import admin
 
+    _check(replace(user, patients=patients))
     with sentences():
-        admin.change_user(at.store, user, patients=patients)
+        admin.change_user(at.store, user, as_of=user.version, patients=patients)
     for patient in sorted(patients - user.patients):
         at.record("patient assigned to a user", user_id=user.user_id, patient_id=patient)
     for patient in sorted(user.patients - patients):

@@ -3,40 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
 from fhir_facade.app import build, create_app
-from fhir_facade.cli import main
 from fhir_facade.cli.doctor import file_system
 from fhir_facade.mirror.versions import current_revision, read
 from fhir_facade.settings import load
+from tests.fhir_facade.cli.conftest import Run
 from tests.support import exports
-from tests.support.serving import facade_environment
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    more = {"TENANTS__OTHER__NAME": "Other", "TENANTS__OTHER__TIMEZONE": "Europe/Berlin"}
-    environment = facade_environment(tmp_path, 1, DEMO="true", **more)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-
-    def invoke(*arguments: str, given: str | None = None) -> Result:
-        return CliRunner().invoke(main, arguments, input=given)
-
-    return invoke
-
-
-@pytest.fixture
-def upgraded(run: Run) -> Run:
-    assert run("db", "upgrade").exit_code == 0
-    return run
 
 
 def test_upgrade_and_check(run: Run) -> None:
