@@ -30,6 +30,7 @@ ACTIONS = (
     "introspect", "revoke", "register", "launch", "admin",
 )  # fmt: skip
 LONGEST = 200
+GREATEST_KEY = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,7 @@ class AuditViews:
         conditions, errors = _conditions(desk, form)
         if errors:
             return _page(desk, form, 422, errors=errors)
-        after = request.args.get("after", "")
-        behind = int(after) if after.isdecimal() and len(after) < 19 else None
+        behind = _key(request.args.get("after", ""))
         query = AuditQuery(desk.slug, conditions, after=behind, limit=PAGE + 1)
         rows = desk.parts.audit.trail.find(query)
         desk.record("audit trail read")
@@ -103,6 +103,12 @@ class AuditViews:
         if errors:
             return _page(desk, written, 422, errors=errors)
         return desk.to(f"/audit?{urlencode(asked)}" if asked else "/audit")
+
+
+def _key(text: str) -> int | None:
+    """The key of a row; None for what is none."""
+    key = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else GREATEST_KEY + 1
+    return key if key <= GREATEST_KEY else None
 
 
 def _conditions(desk: Desk, form: AuditForm) -> tuple[tuple[Condition, ...], dict[str, str]]:

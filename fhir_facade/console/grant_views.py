@@ -168,7 +168,8 @@ def _page_behind(name: str, keys: list[tuple[int, str]]) -> str | None:
 
 def _cursor(text: str) -> tuple[int, str] | None:
     at, _, identifier = text.partition(".")
-    return (int(at), identifier) if at.isdecimal() and len(at) < 15 and identifier else None
+    good = at.isascii() and at.isdecimal() and len(at) < 15 and identifier
+    return (int(at), identifier) if good else None
 
 
 def _back(desk: Desk, done: str) -> Response:

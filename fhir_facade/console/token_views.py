@@ -31,7 +31,7 @@ class TokenViews:
         if request.method != "POST":
             return _show(desk)
         name, days, uses = (pages.posted(one).strip() for one in ("name", "days", "uses"))
-        if not days.isdecimal() or not (uses.isdecimal() or not uses):
+        if not all(one.isascii() and one.isdecimal() for one in (days, uses or "0")):
             return _show(desk, 422, problem="Write days and uses as whole numbers.")
         try:
             made = registration.make_initial_token(

@@ -127,10 +127,10 @@ class Browser:
         url = path if path.startswith("/fhir/") else CONSOLE + path
         return self._read(self.client.get(url))
 
-    def send(self, action: str, **changes: Any) -> Page:
+    def send(self, path: str, /, **changes: Any) -> Page:
         """Send the form of the page that goes to this path, with some fields changed: None leaves
         a field out. Of several, the one whose hidden fields are all as given."""
-        url = action if action.startswith("/fhir/") else CONSOLE + action
+        url = path if path.startswith("/fhir/") else CONSOLE + path
         forms = [form["fields"] for form in self.page.forms() if form["action"] == url]
         assert forms, (url, [form["action"] for form in self.page.forms()])
         fitting = [
@@ -140,7 +140,7 @@ class Browser:
         data = {name: value for name, value in fields.items() if value is not None}
         return self.post(url, **data)
 
-    def post(self, path: str, **data: Any) -> Page:
+    def post(self, path: str, /, **data: Any) -> Page:
         """Send anything anywhere."""
         url = path if path.startswith("/fhir/") else CONSOLE + path
         return self._read(self.client.post(url, data=data))
