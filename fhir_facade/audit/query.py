@@ -10,7 +10,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, and_, false, func, literal_column, not_, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    false,
+    func,
+    literal_column,
+    not_,
+    or_,
+    select,
+    true,
+)
 from sqlalchemy.engine import Engine
 
 from fhir_facade.audit.store import key_at
@@ -255,8 +266,9 @@ def _sql(condition: Condition, tenant: str, key: ColumnElement[int]) -> ColumnEl
         case Begins(column, begin):
             return _e[column].like(f"{begin}%")
         case Recorded(from_us, to_us):
-            bounds = [] if from_us is None else [key >= key_at(from_us)]
-            return and_(*bounds, *(() if to_us is None else (key < key_at(to_us),)))
+            first = [] if from_us is None else [key >= key_at(from_us)]
+            last = [] if to_us is None else [key < key_at(to_us)]
+            return and_(true(), *first, *last)
         case Revisions(first, end):
             return and_(_e.revision >= first, _e.revision < end)
         case OfPatients(ids):
@@ -265,7 +277,7 @@ def _sql(condition: Condition, tenant: str, key: ColumnElement[int]) -> ColumnEl
         case AnyOf(conditions):
             return or_(false(), *(_sql(one, tenant, key) for one in conditions))
         case AllOf(conditions):
-            return and_(*(_sql(one, tenant, key) for one in conditions))
+            return and_(true(), *(_sql(one, tenant, key) for one in conditions))
         case Not(inner):
             return not_(func.coalesce(_sql(inner, tenant, key), literal_column("FALSE")))
 

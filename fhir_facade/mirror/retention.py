@@ -3,13 +3,13 @@ somebody may still ask for them."""
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, and_, delete, or_, select, update
+from sqlalchemy import Connection, and_, or_, select, update
 
 from fhir_facade import clock
 from fhir_facade.mirror import versions
 from fhir_facade.mirror.database import Database
 from fhir_facade.mirror.removal import BATCH, remove_versions
-from fhir_facade.mirror.tables import OPEN, group_member, resource_version, tenant_revision
+from fhir_facade.mirror.tables import OPEN, resource_version, tenant_revision
 
 CURSOR_LIFE_US = 3_600_000_000
 """A search's cursor names a revision for one hour."""
@@ -21,7 +21,8 @@ def drop_old(database: Database, tenant: str, history_us: int, keep_from: int | 
 
     Kept is whatever is visible at a revision of the last hour (cursors) or from `keep_from` on, the
     oldest revision an unfinished job reads; None when there is no such job. What is valid now is
-    never dropped, except tombstones of that age: their ids are unknown afterwards.
+    never dropped, except tombstones of that age: their ids are unknown afterwards. Who was in which
+    group is kept, and the log of revisions: a patient's access log tells of exports by them.
     """
     now = clock.now_us()
     with database.read() as conn:
@@ -31,11 +32,7 @@ def drop_old(database: Database, tenant: str, history_us: int, keep_from: int | 
             return 0
         types = conn.execute(select(_v.type).where(_v.tenant == tenant).distinct()).scalars().all()
     _raise_floor(database, tenant, limit)
-    dropped = sum(_drop_type(database, tenant, name, limit) for name in sorted(types))
-    with database.write() as conn:
-        m = group_member.c
-        conn.execute(delete(group_member).where(m.tenant == tenant, m.to_revision <= limit))
-    return dropped
+    return sum(_drop_type(database, tenant, name, limit) for name in sorted(types))
 
 
 def _raise_floor(database: Database, tenant: str, limit: int) -> None:

@@ -69,6 +69,16 @@ INTERACTIONS: Mapping[str, Act] = MappingProxyType(
         "search-type": _rest("search-type", "E"),
         "search-system": _rest("search-system", "E"),
         "batch": _rest("batch", "E"),
+        "operation-everything": Act(
+            _RESTFUL,
+            (Code(AUDIT_ACT, "operation-everything"), Code(RESTFUL_INTERACTION, "operation")),
+            "R",
+        ),
+        "operation-validate": Act(
+            _RESTFUL,
+            (Code(AUDIT_ACT, "operation-validate"), Code(RESTFUL_INTERACTION, "operation")),
+            "E",
+        ),
         "export": _export("export", "E"),
         "export-status": _export("export-status", "R"),
         "export-file": _export("export-file", "R"),

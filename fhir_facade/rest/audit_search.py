@@ -23,13 +23,12 @@ from fhir_facade.audit.query import (
 from fhir_facade.errors import UnsupportedParameter
 from fhir_facade.fhir.systems import AUDIT_EVENT_ACTION, AUDIT_EVENT_OUTCOME
 from fhir_facade.mirror.criteria import (
-    ChainCriterion,
     Criterion,
     DateCriterion,
     DateValue,
-    HasCriterion,
     IdCriterion,
     MissingCriterion,
+    NothingCriterion,
     ReferenceCriterion,
     TokenCriterion,
     TokenValue,
@@ -47,27 +46,29 @@ _ABOUT_RESOURCE = AllOf((Present("type"), Present("resource_id")))
 
 
 def condition(criterion: Criterion) -> Condition:
-    """The condition of one criterion."""
+    """The condition of one criterion. Raises UnsupportedParameter for what the trail cannot say:
+    chains, and the modifiers `:text` and `:identifier`."""
     match criterion:
+        case NothingCriterion():
+            return NEVER
         case IdCriterion(values):
             keys = tuple(key for key in map(key_of, values) if key is not None)
             return Among("pk", keys) if keys else NEVER
         case DateCriterion(_, dates):
             return AnyOf(tuple(_recorded(value) for value in dates))
-        case TokenCriterion(param, tokens, negated):
+        case TokenCriterion(param, tokens, negated) if param in _TOKENS:
             found = _any(_TOKENS[param](value) for value in tokens)
             return Not(found) if negated else found
         case ReferenceCriterion(param, targets):
             return _any(_reference(param, *target) for target in targets)
         case MissingCriterion(param, _, missing):
             return Not(_PRESENT[param]) if missing else _PRESENT[param]
-        case ChainCriterion() | HasCriterion():
-            raise UnsupportedParameter(
-                "AuditEvents are not searched through other resources.",
-                diagnostics="Search for the patients first, then for events with patient=.",
-            )
         case _:
-            return NEVER
+            raise UnsupportedParameter(
+                "AuditEvents are not searched in this way.",
+                diagnostics="Use altid for apps and users, patient or entity with an id, and no "
+                "modifier but :not and :missing.",
+            )
 
 
 def _any(conditions: Iterable[Condition]) -> Condition:
