@@ -17,6 +17,7 @@ import requests
 
 from sandbox.demo.forms import FormBrowser
 from tests.support.demo_tokens import http_session
+from tests.support.oauth_browser import OwnBrowser
 from tests.support.oauth_flow import OAuthFlow
 
 ORIGIN = {"Origin": "https://app.example"}
@@ -35,7 +36,7 @@ def standalone_code(
 ) -> tuple[str, str]:
     """A code of a standalone launch."""
     fields, verifier = flow.query(scope=scope)
-    with FormBrowser(stop_at=flow.redirect_uri) as browser:
+    with OwnBrowser(stop_at=flow.redirect_uri) as browser:
         browser.open(flow.authorize_url(fields))
         log_in(browser, flow.demo.demo["users"][user])
         if any("patient" in form.names() for form in browser.forms()):

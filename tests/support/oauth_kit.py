@@ -13,8 +13,8 @@ import requests
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
-from sandbox.demo.forms import FormBrowser
 from tests.support.demo_tokens import ASSERTION_TYPE
+from tests.support.oauth_browser import OwnBrowser
 from tests.support.oauth_checks import SEEN, log_in
 from tests.support.oauth_flow import OAuthFlow, basic, changed
 
@@ -123,7 +123,7 @@ def register(flow: OAuthFlow, method: str, **metadata: Any) -> KitApp:
 class Visit:
     """A browser on its way through a launch, the request and its PKCE verifier."""
 
-    browser: FormBrowser
+    browser: OwnBrowser
     sent: Mapping[str, str]
     verifier: str
 
@@ -139,7 +139,7 @@ def begin(app: KitApp, scope: str, *, user: str, ehr: bool, post: bool = False) 
     and the demo's patient is chosen; a standalone launch logs in and picks.
     """
     flow = app.flow
-    browser = FormBrowser(stop_at=LAUNCH_URI)
+    browser = OwnBrowser(stop_at=LAUNCH_URI)
     launch = None
     if ehr:
         demo = flow.demo.demo

@@ -16,7 +16,7 @@ import requests
 from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
 
-from sandbox.demo.forms import FormBrowser
+from tests.support.oauth_browser import OwnBrowser
 from tests.support.oauth_checks import claims_of, no_store
 from tests.support.oauth_flow import OAuthFlow
 from tests.support.oauth_kit import HOST, KitApp, allow, begin, register
@@ -245,7 +245,7 @@ def test_the_person_takes_the_grant_back(launched: Launched, newest: dict[str, s
     """The last test of a launch: the person opens the page of their apps and ends it."""
     person = launched.app.flow.demo.demo["users"][launched.case.user]
     grant = claims_of(launched.tokens["access_token"])["gid"]
-    with FormBrowser() as browser:
+    with OwnBrowser() as browser:
         browser.open(f"{launched.app.flow.base}/auth/manage")
         login = browser.form("username", "password")
         browser.submit(login, {"username": person["username"], "password": person["password"]})
