@@ -13,8 +13,6 @@ from fhir_facade.errors import NotFound
 if TYPE_CHECKING:
     from smart_auth.records import Grant, Session
 
-WHY = "ended by the operator"
-
 USER = click.option("--user", "username", help="Of this user.")
 APP = click.option("--app", "client_id", help="Of this app.")
 
@@ -123,7 +121,9 @@ def _live(at: Operator, username: str | None, client_id: str | None) -> list[Gra
 
 
 def _end(at: Operator, grant: Grant) -> bool:
-    ended = at.store.grants.revoke(at.tenant, grant.grant_id, WHY, _now())
+    from smart_auth.admin.grants import end_grant
+
+    ended = end_grant(at.store, at.tenant, grant.grant_id)
     if ended:
         at.record(
             "grant ended",

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import stat
+import time
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from sandbox.demo.forms import FormBrowser
+from smart_auth import factors
 from tests.support.demo import RunningDemo
 from tests.support.demo_tokens import backend_token, http_session, launch_token, of_tenant
 
@@ -42,8 +46,13 @@ TENANT: dict[str, Any] = {
     "patient_types": ["Appointment", "DiagnosticReport"],
     "sandbox": {"qubs": str},
     "admin": PERSON,
+    "developer": PERSON,
+    "practitioner_totp": {**PERSON, "totp_secret": str},
+    "patient_pin": {**PERSON, "pin": str, "patient_id": str},
+    "host_ehr": {"client_id": str, "client_secret": str, "launch_endpoint": str},
 }
 TENANTS = (None, "zenith")
+MORE_PEOPLE = ("admin", "developer", "practitioner_totp", "patient_pin")
 
 
 def differences(wanted: Any, found: Any, path: str = "") -> list[str]:
@@ -87,10 +96,12 @@ def test_the_two_practices_share_no_secret(demo: RunningDemo) -> None:
             *(part[name]["jwk"]["d"] for name in ("second_backend", "other_key_backend")),
             part["clients"]["backend"]["jwk"]["d"],
             *(person["password"] for person in part["users"].values()),
-            part["admin"]["password"],
+            part["host_ehr"]["client_secret"],
+            part["practitioner_totp"]["totp_secret"],
+            *(part[name]["password"] for name in MORE_PEOPLE),
         }
 
-    assert len(secrets(first)) == len(secrets(second)) == 7
+    assert len(secrets(first)) == len(secrets(second)) == 12
     assert not secrets(first) & secrets(second)
 
 
@@ -140,3 +151,72 @@ def test_the_deleted_appointment_is_gone_for_those_who_could_read_it(
             )
             assert answer.status_code == status
             assert answer.json()["resourceType"] == "OperationOutcome"
+
+
+@pytest.mark.parametrize("tenant", TENANTS)
+@pytest.mark.parametrize("name", ["practitioner_totp", "patient_pin"])
+def test_the_others_log_in_with_their_second_factor(
+    demo: RunningDemo, tenant: str | None, name: str
+) -> None:
+    base, part = of_tenant(demo, tenant)
+    person = part[name]
+    with FormBrowser() as browser:
+        browser.open(f"{base}/auth/account")
+        fill = {"username": person["username"], "password": person["password"]}
+        browser.submit(browser.form("username", "password"), fill)
+        code = person.get("pin") or factors.code_at(person["totp_secret"], int(time.time()))
+        browser.submit(browser.form("code"), {"code": code})
+        browser.open(f"{base}/auth/account")
+        assert browser.status == 200
+        assert not any("password" in form.names() for form in browser.forms())
+
+
+@pytest.mark.parametrize("tenant", TENANTS)
+def test_the_host_ehr_makes_launches(demo: RunningDemo, tenant: str | None) -> None:
+    base, part = of_tenant(demo, tenant)
+    client, ehr = part["clients"]["public"], part["host_ehr"]
+    order = {
+        "user": part["users"]["practitioner"]["username"],
+        "client_id": client["client_id"],
+        "patient": part["patient_id"],
+    }
+    with http_session() as http:
+        answer = http.post(
+            ehr["launch_endpoint"],
+            json=order,
+            auth=(ehr["client_id"], ehr["client_secret"]),
+            timeout=30,
+        )
+    assert answer.status_code == 201
+    with FormBrowser(stop_at=client["launch_url"]) as browser:
+        browser.open(answer.json()["open_url"])
+        query = parse_qs(urlsplit(browser.url).query)
+        assert query["iss"] == [base]
+        assert len(query["launch"]) == 1
+        assert "smart_session" in {cookie.name for cookie in browser.session.cookies}
+
+
+def test_the_contracts_launch_address_leads_to_the_app_at_once(demo: RunningDemo) -> None:
+    client = demo.demo["clients"]["public"]
+    url = demo.demo["ehr_launch_url"].format(
+        patient_id=demo.demo["patient_id"], client_id=client["client_id"]
+    )
+    with http_session() as http:
+        answer = http.get(url, allow_redirects=False, timeout=30)
+    assert answer.status_code == 302
+    assert answer.headers["Location"].startswith(f"{client['launch_url']}?")
+    assert "smart_session" in answer.cookies
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/demo/ehr", "/demo/ehr/zenith", "/demo/app/launch.html", "/demo/app/index.html"]
+)
+def test_the_demos_pages_have_the_look_of_the_others(demo: RunningDemo, path: str) -> None:
+    with http_session() as http:
+        answer = http.get(f"{demo.root}{path}", timeout=30)
+        assert answer.status_code == 200
+        assert f"{demo.base}/auth/style.css" in answer.text
+        assert '<main id="main"' in answer.text
+        if path == "/":
+            for page in ("portal", "console", "signup", "manage", "log"):
+                assert f"{demo.base}/auth/{page}" in answer.text
