@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from fhir_facade.fhir.systems import search_parameter
 from fhir_facade.policy import ReachClass
 
 ParameterType = Literal["token", "string", "date", "reference", "uri", "number", "quantity"]
@@ -18,7 +19,8 @@ class SearchParameter:
 
     `paths` are dotted element paths inside the resource (`participant.actor`, `name.family`); lists
     are walked, and a segment that ends in `[x]` (`effective[x]`) takes whichever choice is present.
-    A segment may keep only the members with one equal value: `telecom(system=email)`.
+    A segment may keep only the members with one equal value: `telecom(system=email)`. A path that
+    ends in `.exists()` stands for a boolean: whether anything but false is there.
     `targets` are the types a reference may lead to; references of other types are not indexed
     (`participant.actor` with target Patient is the `patient` parameter). Only served types are
     named.
@@ -118,6 +120,15 @@ def quantity(
 ) -> SearchParameter:
     """A quantity parameter over Quantity (and its kinds), Money or Range."""
     return SearchParameter(name, "quantity", paths, definition, documentation=documentation)
+
+
+PROFILE = uri(
+    "_profile",
+    "meta.profile",
+    definition=search_parameter("Resource-profile"),
+    documentation="Profiles that the resource claims to conform to.",
+)
+"""For the types that claim profiles."""
 
 
 def include_names(resource_type: str, search: tuple[SearchParameter, ...]) -> tuple[str, ...]:

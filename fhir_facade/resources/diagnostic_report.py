@@ -18,6 +18,7 @@ from fhir_facade.policy import ReachClass
 from fhir_facade.resources.appointment import status_extension
 from fhir_facade.resources.context import QubsContext
 from fhir_facade.resources.definition import (
+    PROFILE,
     ResourceDefinition,
     date,
     include_names,
@@ -37,6 +38,7 @@ def _us_core(name: str) -> str:
 
 
 _SEARCH = (
+    PROFILE,
     token("category", "category", definition=_us_core("category")),
     token("code", "code", definition=_us_core("code")),
     token("conclusion", "conclusionCode", definition=_definition("conclusion")),

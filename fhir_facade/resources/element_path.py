@@ -9,14 +9,19 @@ from typing import Any
 Walk = Callable[[Any], list[Any]]
 """From a resource to every value at a path, lists walked."""
 
+_EXISTS = ".exists()"
 _STEP = re.compile(r"(\w+)(\[x\])?(?:\((\w+)=(\w+)\))?", re.ASCII)
 
 
 def compile_path(path: str) -> Walk:
     """Compile one of `SearchParameter.paths`: dotted names, `value[x]`, `telecom(system=phone)`.
 
+    A path that ends in `.exists()` finds one boolean: whether anything but false is there.
     Raises ValueError when the path is malformed.
     """
+    if path.endswith(_EXISTS):
+        found = compile_path(path.removesuffix(_EXISTS))
+        return lambda resource: [any(node is not False for node in found(resource))]
     steps = [_step(segment) for segment in path.split(".")]
 
     if len(steps) == 1:

@@ -153,7 +153,6 @@ def _compile(definition: ResourceDefinition) -> _Compiled:
         params=tuple(
             _Param(parameter, tuple(compile_path(path) for path in parameter.paths))
             for parameter in definition.search
-            if not parameter.name.startswith("_")
         ),
         patients=tuple(compile_path(path) if path else None for path in definition.patient_paths),
         category=compile_path(definition.category_path) if definition.category_path else None,

@@ -17,6 +17,7 @@ from fhir_facade.resources import qubs_fields as fields
 from fhir_facade.resources.address_search import address_parameters
 from fhir_facade.resources.context import SOURCE, MappingWarning, QubsContext, Records, unknown
 from fhir_facade.resources.definition import (
+    PROFILE,
     ResourceDefinition,
     include_names,
     reference,
@@ -35,6 +36,7 @@ def _definition(name: str) -> str:
 
 
 _SEARCH = (
+    PROFILE,
     *address_parameters(_definition),
     token("identifier", "identifier", definition=_definition("identifier")),
     string("name", "name", "alias", definition=_definition("name")),

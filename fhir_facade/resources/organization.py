@@ -13,6 +13,7 @@ from fhir_facade.policy import ReachClass
 from fhir_facade.resources.address_search import address_parameters
 from fhir_facade.resources.context import SOURCE, QubsContext
 from fhir_facade.resources.definition import (
+    PROFILE,
     ResourceDefinition,
     include_names,
     reference,
@@ -28,6 +29,7 @@ def _definition(name: str) -> str:
 
 
 _SEARCH = (
+    PROFILE,
     token("active", "active", definition=_definition("active")),
     *address_parameters(_definition),
     token("identifier", "identifier", definition=_definition("identifier")),

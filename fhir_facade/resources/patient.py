@@ -26,6 +26,7 @@ from fhir_facade.resources.context import (
     unknown,
 )
 from fhir_facade.resources.definition import (
+    PROFILE,
     ResourceDefinition,
     date,
     include_names,
@@ -36,10 +37,12 @@ from fhir_facade.resources.definition import (
 from fhir_facade.upstream.qubs_words import PATIENTS, TELE_REPORTING
 
 _SEARCH = (
+    PROFILE,
     token("active", "active", definition=search_parameter("Patient-active")),
     *address_parameters(lambda name: search_parameter(f"individual-{name}")),
     date("birthdate", "birthDate", definition=us_core_search_parameter("patient-birthdate")),
     date("death-date", "deceasedDateTime", definition=search_parameter("Patient-death-date")),
+    token("deceased", "deceased[x].exists()", definition=search_parameter("Patient-deceased")),
     token("email", "telecom(system=email)", definition=search_parameter("individual-email")),
     string("family", "name.family", definition=us_core_search_parameter("patient-family")),
     token(
@@ -72,7 +75,7 @@ _SEARCH = (
     ),
     token("phone", "telecom(system=phone)", definition=search_parameter("individual-phone")),
     token("telecom", "telecom", definition=search_parameter("individual-telecom")),
-)  # no deceased (a boolean over two elements), no phonetic (needs a language-bound algorithm)
+)  # no phonetic (needs a language-bound algorithm)
 
 DEFINITION = ResourceDefinition(
     type="Patient",

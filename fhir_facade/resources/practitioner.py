@@ -17,7 +17,13 @@ from fhir_facade.policy import ReachClass
 from fhir_facade.resources import qubs_fields as fields
 from fhir_facade.resources.address_search import address_parameters
 from fhir_facade.resources.context import SOURCE, QubsContext, RecordKey, Records
-from fhir_facade.resources.definition import ResourceDefinition, include_names, string, token
+from fhir_facade.resources.definition import (
+    PROFILE,
+    ResourceDefinition,
+    include_names,
+    string,
+    token,
+)
 from fhir_facade.upstream.qubs_words import STAFF_SKILLS
 
 
@@ -26,6 +32,7 @@ def _individual(name: str) -> str:
 
 
 _SEARCH = (
+    PROFILE,
     token("active", "active", definition=search_parameter("Practitioner-active")),
     *address_parameters(_individual),
     token(

@@ -19,6 +19,7 @@ from fhir_facade.fhir.systems import (
 from fhir_facade.policy import ReachClass
 from fhir_facade.resources.context import SOURCE, QubsContext
 from fhir_facade.resources.definition import (
+    PROFILE,
     ResourceDefinition,
     date,
     include_names,
@@ -43,6 +44,7 @@ def _definition(name: str) -> str:
 
 
 _SEARCH = (
+    PROFILE,
     reference(
         "agent",
         "agent.who",

@@ -42,6 +42,21 @@ def values(parameter: SearchParameter, resource: dict[str, Any]) -> list[tuple[A
 
 
 @pytest.mark.parametrize(
+    ("resource", "expected"),
+    [
+        ({}, "false"),
+        ({"deceasedBoolean": False}, "false"),
+        ({"deceasedBoolean": True}, "true"),
+        ({"deceasedDateTime": "2026-01-01"}, "true"),
+        ({"deceased": True, "deceasedly": True}, "false"),
+    ],
+)
+def test_whether_something_is_there(resource: dict[str, Any], expected: str) -> None:
+    parameter = token("deceased", "deceased[x].exists()")
+    assert values(parameter, resource) == [("", expected)]
+
+
+@pytest.mark.parametrize(
     ("element", "expected"),
     [
         ("booked", [("", "booked")]),

@@ -59,7 +59,7 @@ def test_a_type_is_complete(definition):
     names = [p.name for p in definition.search]
     assert len(names) == len(set(names))
     assert {f"`{name}`" for name in names} == set(
-        re.findall(r"`[a-z-]+`", section(definition.type))
+        re.findall(r"`[a-z_-]+`", section(definition.type))
     )
     references = [f"{definition.type}:{p.name}" for p in definition.search if p.type == "reference"]
     assert list(definition.includes) == (references if definition.stored else [])
