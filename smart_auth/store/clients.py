@@ -134,10 +134,14 @@ class ClientStore:
         return "done"
 
     def delete(self, tenant: str, client_id: str) -> bool:
-        """Remove the client; its tokens stop at once, and its grants end, so that a later client of
-        the same id does not inherit them."""
+        """Remove the client; its tokens stop at once, its grants end, and what was under way to one
+        is gone, so that a later client of the same id inherits nothing."""
         c, g = t.client.c, t.access_grant.c
         with self._database.write() as connection:
+            for table in (t.pending_authorization, t.launch, t.authorization_code):
+                connection.execute(
+                    delete(table).where(table.c.tenant == tenant, table.c.client_id == client_id)
+                )
             connection.execute(
                 update(t.access_grant)
                 .where(g.tenant == tenant, g.client_id == client_id, g.revoked_at.is_(None))
