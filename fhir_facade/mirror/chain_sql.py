@@ -8,8 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fhir_facade.mirror.criteria import ChainCriterion, Criterion, HasCriterion
-from fhir_facade.mirror.criteria_sql import Scope, condition
+from fhir_facade.mirror.criteria import (
+    ChainCriterion,
+    Criterion,
+    DateCriterion,
+    DateValue,
+    HasCriterion,
+)
+from fhir_facade.mirror.criteria_sql import Scope, condition, date_within
 from fhir_facade.mirror.plan import Query
 from fhir_facade.mirror.reach_sql import ReachScope, reached
 from fhir_facade.mirror.sql import Condition, Sql, either, wrap
@@ -19,6 +25,22 @@ _VALID = (
     "t.tenant = ? AND t.type = ? AND t.param = ? AND t.target_type = ?"
     " AND t.to_revision > ? AND t.from_revision <= ?"
 )
+
+
+def conditions_within(
+    criteria: Sequence[Criterion], within: ReachScope, now_us: int
+) -> list[Condition]:
+    """A condition for each criterion; one for all those on the same single date."""
+    spans: dict[str, list[tuple[DateValue, ...]]] = {}
+    others: list[Criterion] = []
+    for criterion in criteria:
+        match criterion:
+            case DateCriterion(param, values, True):
+                spans.setdefault(param, []).append(values)
+            case _:
+                others.append(criterion)
+    dates = [date_within(param, span, within.scope, now_us) for param, span in spans.items()]
+    return [*dates, *(condition_within(other, within, now_us) for other in others)]
 
 
 def condition_within(criterion: Criterion, within: ReachScope, now_us: int) -> Condition:
@@ -95,7 +117,7 @@ def _matching(
     """What of a type meets the criteria and may be searched."""
     scope = within.scope._replace(type=resource_type)
     inside = within._replace(scope=scope)
-    conditions = [condition_within(criterion, inside, now_us) for criterion in criteria]
+    conditions = conditions_within(criteria, inside, now_us)
     return Query(
         scope.tenant, resource_type, scope.revision, (reached(inside, ("s",)), *conditions)
     )

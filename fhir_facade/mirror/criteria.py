@@ -47,10 +47,12 @@ class DateValue:
 
 @dataclass(frozen=True)
 class DateCriterion:
-    """`param` `_lastUpdated` compares the version's own instant."""
+    """`param` `_lastUpdated` compares the version's own instant. `single`: no resource has several
+    values of the parameter, so that criteria on it are about the same one."""
 
     param: str
     values: tuple[DateValue, ...]
+    single: bool = False
 
 
 @dataclass(frozen=True)

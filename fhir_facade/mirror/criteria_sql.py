@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -24,7 +24,18 @@ from fhir_facade.mirror.criteria import (
     TokenValue,
     UriCriterion,
 )
-from fhir_facade.mirror.sql import NEVER, Condition, Sql, any_of, one_of, run, unindexed, wrap
+from fhir_facade.mirror.dates_sql import WIDE, dates_are, slack_of, starts_if_narrow
+from fhir_facade.mirror.sql import (
+    NEVER,
+    Condition,
+    Sql,
+    any_of,
+    join,
+    one_of,
+    run,
+    unindexed,
+    wrap,
+)
 from fhir_facade.resources.extract import FOLDED_LENGTH, fold, storable, token_key
 
 INSTANT_WIDTH_US = 1_000
@@ -59,8 +70,7 @@ def condition(criterion: OwnCriterion, scope: Scope, now_us: int) -> Condition:
         case DateCriterion("_lastUpdated", dates):
             return _last_updated(dates, scope, now_us)
         case DateCriterion(param, dates):
-            wanted = any_of([_interval(d, "t.lo_us", "t.hi_us", now_us) for d in dates])
-            return indexed("index_date", param, wanted, scope)
+            return date_within(param, (dates,), scope, now_us)
         case TokenCriterion(param, tokens, negated):
             found = indexed("index_token", param, any_of([_token(t) for t in tokens]), scope)
             return _negated(found) if negated else found
@@ -82,6 +92,22 @@ def condition(criterion: OwnCriterion, scope: Scope, now_us: int) -> Condition:
         case MissingCriterion(param, kind, missing):
             found = indexed(f"index_{kind}", param, None, scope)
             return _negated(found) if missing else found
+
+
+def date_within(
+    param: str, bounds: Sequence[Sequence[DateValue]], scope: Scope, now_us: int
+) -> Condition:
+    """The condition that one value of a date parameter meets each of the bounds."""
+    wanted = dates_are(bounds, now_us)
+    found = indexed("index_date", param, wanted, scope)
+    starts = starts_if_narrow(bounds, now_us)
+    if starts is None:
+        return found
+    # A range of starts for most of them; the few wide ones are listed by an index of their own.
+    narrow = indexed("index_date", param, join(" AND ", (starts, wanted)), scope)
+    wide = indexed("index_date", param, join(" AND ", (WIDE, wanted)), scope)
+    listed = [one.rows for one in (narrow, wide) if one.rows is not None]
+    return found._replace(rows=join(" UNION ALL ", listed))
 
 
 def indexed(table: str, param: str, wanted: Sql | None, scope: Scope) -> Condition:
@@ -194,33 +220,6 @@ def _successor(prefix: str) -> str | None:
     return None
 
 
-def _interval(value: DateValue, lo: str, hi: str, now_us: int) -> Sql:
-    """R4 search.html#prefix on the half-open interval of two columns. Bounds that follow from the
-    rule are spelled out where they give an index its range."""
-    first, end = value.lo_us, value.hi_us
-    match value.prefix:
-        case "eq":
-            return Sql(f"({lo} >= ? AND {lo} < ? AND {hi} <= ?)", (first, end, end))
-        case "ne":
-            return Sql(f"({lo} < ? OR {hi} > ?)", (first, end))
-        case "gt":
-            return Sql(f"{hi} > ?", (end,))
-        case "lt":
-            return Sql(f"{lo} < ?", (first,))
-        case "ge":
-            return Sql(f"({hi} > ? AND ({hi} > ? OR {lo} >= ?))", (first, end, first))
-        case "le":
-            return Sql(f"({lo} < ? AND ({lo} < ? OR {hi} <= ?))", (end, first, end))
-        case "sa":
-            return Sql(f"{lo} >= ?", (end,))
-        case "eb":
-            return Sql(f"{hi} <= ?", (first,))
-        case "ap":
-            # R4: a tenth of the distance between now and the date.
-            slack = abs(now_us - (first + end) // 2) // 10
-            return Sql(f"({lo} < ? AND {hi} > ?)", (end + slack, first - slack))
-
-
 def _last_updated(dates: tuple[DateValue, ...], scope: Scope, now_us: int) -> Condition:
     """Instants grow with revisions, so a bound on the instant is a bound on `from_revision`, which
     has an index."""
@@ -241,7 +240,7 @@ def from_revisions(wanted: Sql, scope: Scope) -> Condition:
 
 def _since_revision(value: DateValue, scope: Scope, now_us: int) -> Sql:
     first, end = value.lo_us, value.hi_us
-    slack = abs(now_us - (first + end) // 2) // 10
+    slack = slack_of(value, now_us)
     start = "@"
 
     def last_before(instant_us: int) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from fhir_facade import clock
-from fhir_facade.mirror.chain_sql import condition_within
+from fhir_facade.mirror.chain_sql import conditions_within
 from fhir_facade.mirror.criteria import (
     ChainCriterion,
     Criterion,
@@ -173,7 +173,7 @@ def _query(conn: Connection, request: FindRequest) -> Query:
     scope = Scope(conn, request.tenant, request.type, request.revision)
     now_us = _now_us(conn, request)
     within = ReachScope(scope, request.reach)
-    criteria = [condition_within(criterion, within, now_us) for criterion in request.criteria]
+    criteria = conditions_within(request.criteria, within, now_us)
     return Query(
         request.tenant, request.type, request.revision, (reached(within, ("s",)), *criteria)
     )

@@ -23,6 +23,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 OPEN = 2**62
@@ -200,11 +201,23 @@ index_string = _index(
     Column("exact", Text, nullable=False),
     lookups=(("folded",),),
 )
+NARROW_DATE_US = 26 * 3_600_000_000
+"""What no day of any zone exceeds. Intervals up to this width that overlap others start in a range
+that can be told; wider ones have an index of their own."""
+WIDE_DATE = f"lo_us < hi_us - {NARROW_DATE_US}"
+
 index_date = _index(
     "index_date",
     Column("lo_us", BigInteger, nullable=False),
     Column("hi_us", BigInteger, nullable=False),
     lookups=(("lo_us", "hi_us"), ("hi_us", "lo_us")),
+)
+Index(
+    "ix_index_date_wide",
+    *(index_date.c[name] for name in ("tenant", "type", "param", "lo_us", "hi_us")),
+    *(index_date.c[name] for name in ("to_revision", "from_revision", "version_pk")),
+    sqlite_where=text(WIDE_DATE),
+    postgresql_where=text(WIDE_DATE),
 )
 index_reference = _index(
     "index_reference",

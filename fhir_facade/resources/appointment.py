@@ -45,7 +45,7 @@ _SEARCH = (
         definition=_definition("actor"),
     ),
     token("appointment-type", "appointmentType", definition=_definition("appointment-type")),
-    date("date", "start", definition=_definition("date")),
+    date("date", "start", definition=_definition("date"), single=True),
     token("identifier", "identifier", definition=_definition("identifier")),
     reference("location", _ACTOR, targets=("Location",), definition=_definition("location")),
     token(

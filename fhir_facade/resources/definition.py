@@ -25,6 +25,7 @@ class SearchParameter:
     (`participant.actor` with target Patient is the `patient` parameter). Only served types are
     named.
     `definition` is the canonical URL of the SearchParameter (base R4 or US Core).
+    `single`: no resource has several values of it.
     `system` is the code system that a `code` element implies, so that `system|code` finds it
     (https://hl7.org/fhir/R4/search.html#token); '' for booleans and for what carries its own.
     """
@@ -36,6 +37,7 @@ class SearchParameter:
     targets: tuple[str, ...] = ()
     documentation: str = ""
     system: str = ""
+    single: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,18 @@ def string(
     return SearchParameter(name, "string", paths, definition, documentation=documentation)
 
 
-def date(name: str, *paths: str, definition: str = "", documentation: str = "") -> SearchParameter:
-    """A date parameter over date, dateTime, instant or Period."""
-    return SearchParameter(name, "date", paths, definition, documentation=documentation)
+def date(
+    name: str,
+    *paths: str,
+    definition: str = "",
+    documentation: str = "",
+    single: bool = False,
+) -> SearchParameter:
+    """A date parameter over date, dateTime, instant or Period; `single` when an element at most
+    can hold it, which lets the two ends of a range be sought together."""
+    return SearchParameter(
+        name, "date", paths, definition, documentation=documentation, single=single
+    )
 
 
 def reference(

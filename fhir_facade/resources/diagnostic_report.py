@@ -42,9 +42,9 @@ _SEARCH = (
     token("category", "category", definition=_us_core("category")),
     token("code", "code", definition=_us_core("code")),
     token("conclusion", "conclusionCode", definition=_definition("conclusion")),
-    date("date", "effective[x]", definition=_us_core("date")),
+    date("date", "effective[x]", definition=_us_core("date"), single=True),
     token("identifier", "identifier", definition=search_parameter("clinical-identifier")),
-    date("issued", "issued", definition=_definition("issued")),
+    date("issued", "issued", definition=_definition("issued"), single=True),
     reference("patient", "subject", targets=("Patient",), definition=_us_core("patient")),
     reference(
         "performer",

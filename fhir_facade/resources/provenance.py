@@ -56,10 +56,10 @@ _SEARCH = (
     reference("entity", "entity.what", targets=_TARGETS, definition=_definition("entity")),
     reference("location", "location", targets=("Location",), definition=_definition("location")),
     reference("patient", "target", targets=("Patient",), definition=_definition("patient")),
-    date("recorded", "recorded", definition=_definition("recorded")),
+    date("recorded", "recorded", definition=_definition("recorded"), single=True),
     token("signature-type", "signature.type", definition=_definition("signature-type")),
     reference("target", "target", targets=_TARGETS, definition=_definition("target")),
-    date("when", "occurredDateTime", definition=_definition("when")),
+    date("when", "occurredDateTime", definition=_definition("when"), single=True),
 )
 
 DEFINITION = ResourceDefinition(

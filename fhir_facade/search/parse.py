@@ -207,7 +207,9 @@ def _typed_criterion(
         case "uri":
             return uri_criterion(parameter.name, modifier, value)
         case "date":
-            return date_criterion(parameter.name, modifier, value, context.zone)
+            return date_criterion(
+                parameter.name, modifier, value, context.zone, single=parameter.single
+            )
         case "reference":
             return reference_criterion(parameter, modifier, value, context.base)
         case "number":

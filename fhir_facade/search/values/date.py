@@ -19,11 +19,14 @@ _RULE = (
 _LOST_PLUS = re.compile(r"(T[0-9:.]+) ([0-9]{2}:[0-9]{2})", re.ASCII)
 
 
-def date_criterion(name: str, modifier: str, value: str, zone: ZoneInfo) -> DateCriterion:
+def date_criterion(
+    name: str, modifier: str, value: str, zone: ZoneInfo, *, single: bool = False
+) -> DateCriterion:
     """The criterion of one date parameter; a value without a zone is an interval in `zone`."""
     if modifier:
         raise unsupported_modifier(name, modifier, "" if name == "_lastUpdated" else ":missing")
-    return DateCriterion(name, alternatives(name, value, lambda n, text: _date(n, text, zone)))
+    values = alternatives(name, value, lambda n, text: _date(n, text, zone))
+    return DateCriterion(name, values, single)
 
 
 def _date(name: str, text: str, zone: ZoneInfo) -> DateValue:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -62,7 +63,7 @@ def token(param: str, *values: tuple[str | None, str | None], negated: bool = Fa
     return TokenCriterion(param, tuple(TokenValue(*value) for value in values), negated)
 
 
-def when(param: str, *values: str) -> Criterion:
+def when(param: str, *values: str) -> DateCriterion:
     parsed = []
     for value in values:
         prefix: Any = value[:2] if value[0].isalpha() else "eq"
@@ -388,3 +389,38 @@ def test_the_index_finds_what_reading_every_resource_finds(
         ):
             paged += page
         assert paged == expected
+
+
+@settings(
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    births=st.lists(st.sampled_from((*DATES, None)), max_size=6),
+    bounds=st.lists(
+        st.lists(st.tuples(prefixes, st.sampled_from(DATES)), min_size=1, max_size=2),
+        min_size=1,
+        max_size=3,
+    ),
+    few=st.sampled_from((0, 4000)),
+)
+def test_bounds_on_a_single_date_are_met_together(
+    database: Database,
+    births: list[str | None],
+    bounds: list[list[tuple[str, str]]],
+    few: int,
+) -> None:
+    tenant = f"t{next(tenants)}"
+    resources = [person(number, ((), born, None, None)) for number, born in enumerate(births)]
+    publish(database, *resources, tenant=tenant)
+    expected = [
+        r["id"]
+        for r in resources
+        if all(any(holds(("birthdate", *one), r) for one in either) for either in bounds)
+    ]
+    apart = [when("birthdate", *(how + value for how, value in either)) for either in bounds]
+    together = [replace(criterion, single=True) for criterion in apart]
+    with patch.object(plan, "FEW_ROWS", few):
+        assert search(database, "Patient", *together, tenant=tenant) == expected
+        assert search(database, "Patient", *apart, tenant=tenant) == expected

@@ -110,7 +110,8 @@ def test_reads_each_kind_of_value(resource_type: str, query: str, criterion: obj
 )
 def test_reads_dates_as_intervals_in_the_tenants_zone(text: str, prefix: str, moment: str) -> None:
     lo, hi = parse_interval(moment, SYDNEY)
-    expected = DateCriterion("date", (DateValue(prefix, lo, hi),))  # type: ignore[arg-type]
+    value = DateValue(prefix, lo, hi)  # type: ignore[arg-type]
+    expected = DateCriterion("date", (value,), single=True)
     assert parsed("Appointment", f"date={text}").criteria == (expected,)
 
 
