@@ -9,6 +9,7 @@ import pytest
 OWN_DEMO = ("tests/e2e/test_lifecycle.py", "tests/e2e/test_faults.py")
 OWN_SERVER = (
     "tests/e2e/test_access.py",
+    "tests/e2e/test_console.py",
     "tests/e2e/test_federation.py",
     "tests/e2e/test_kill.py",
     "tests/e2e/test_pages_browser.py",

@@ -91,6 +91,9 @@ class _Page:
             ticks=frozenset(request.form.getlist("tick")),
             further=pages.posted("further"),
         )
+        if form.limited and not form.ticks and not form.further.strip():
+            text = "Tick what may be granted, or make the user or app inactive if it is nothing."
+            return self._show(form, 422, errors={"ticks": text})
         try:
             limit = limit_of(form, self._rows, self._levels, self._types)
         except UnknownScopes as error:

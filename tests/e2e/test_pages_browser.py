@@ -59,7 +59,7 @@ FAULTS = """() => {
                       (e.getAttribute('aria-labelledby') || '')).split(/ +/).filter(Boolean))
       if (!document.getElementById(id)) say('points nowhere', e);
   for (const e of document.querySelectorAll('button, a'))
-    if (!e.innerText.trim() && e.offsetParent) say('no name', e);
+    if (!e.textContent.trim() && e.offsetParent) say('no name', e);
   const headings = [...document.querySelectorAll('h1, h2, h3')].map(e => +e.tagName[1]);
   headings.forEach((level, at) => {
     if (at && level > headings[at - 1] + 1) say('a heading too deep: ' + headings); });

@@ -37,9 +37,9 @@ CONSOLE = "/fhir/acme/auth/console"
 MOST_STEPS = 10
 
 
-def open_facade(folder: Path) -> Facade:
-    """The parts, on the databases of this folder."""
-    settings = load(facade_environment(folder, 8000, DEMO="true"))
+def open_facade(folder: Path, port: int = 8000) -> Facade:
+    """The parts, on the databases of this folder; `port` is in the addresses handed out."""
+    settings = load(facade_environment(folder, port, DEMO="true"))
     return build(settings, check=False)
 
 
@@ -169,18 +169,18 @@ class House:
     app: Flask
 
     @classmethod
-    def open(cls, folder: Path) -> House:
-        facade = open_facade(folder)
+    def open(cls, folder: Path, port: int = 8000) -> House:
+        facade = open_facade(folder, port)
         app = create_app(facade=facade)
         app.testing = True
         return cls(facade, app)
 
-    def browser(self, username: str | None = None) -> Browser:
+    def browser(self, username: str | None = None, password: str = PASSWORD) -> Browser:
         """A new browser; with a name, somebody is logged in there."""
         browser = Browser(self.app.test_client())
         if username is not None:
             browser.open("/fhir/acme/auth/account")
-            browser.log_in(username)
+            browser.log_in(username, password)
             assert browser.page.status == 200
         return browser
 
@@ -245,8 +245,8 @@ def launched(
 ) -> dict[str, Any]:
     """The token answer of a launch in a browser of its own; with `patient` it is about one."""
     tab = Tab(house.app.test_client())
-    scope = asked.get("scope") or ("launch/patient patient/*.rs" if patient else "user/*.rs")
-    tab.authorize(client_id=client_id, scope=scope).login(username, PASSWORD)
+    asked.setdefault("scope", "launch/patient patient/*.rs" if patient else "user/*.rs")
+    tab.authorize(client_id=client_id, **asked).login(username, PASSWORD)
     if "patient" in tab.title:
         tab.pick(patient or "")
     tab.allow()

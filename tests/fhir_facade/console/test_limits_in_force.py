@@ -80,11 +80,13 @@ def test_a_category_stays_a_category(house: House, chief: Browser) -> None:
     assert word in chief.page.text
 
 
-def test_nothing_ticked_is_nothing(house: House, chief: Browser) -> None:
-    token = launched(house, "doctor", scope="user/*.rs")["access_token"]
-    limit(chief, of_user(house, "doctor"))
-    assert house.user("doctor").scope == ""
-    assert house.fhir("Patient/p1", token).status_code == 403
+def test_nothing_ticked_is_no_limit_by_mistake(house: House, chief: Browser) -> None:
+    path = f"{of_user(house, 'doctor')}/limit"
+    chief.open(path)
+    page = chief.send(path, limited="yes", tick=[], further=" ")
+    assert page.status == 422
+    assert "Tick what may be granted" in page.text
+    assert house.user("doctor").scope is None
 
 
 @pytest.mark.parametrize("path", ["/apps/app", "users/doctor"])
