@@ -100,7 +100,6 @@ OTHERS: Mapping[str, Act] = MappingProxyType(
         "consent": _security("consent", "C"),
         "introspect": _security("introspect", "R"),
         "launch": _security("launch", "C"),
-        "purge": _security("purge", "D"),
         "refresh": _security("refresh", "E"),
         "register": _security("register", "C"),
         "revoke": _security("revoke", "D"),
