@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import Any, Self
 
 from requests.adapters import HTTPAdapter
 
@@ -31,6 +31,9 @@ class OwnBrowser(FormBrowser):
         number = next(_NUMBERS)
         address = f"127.1.{number // 250 % 250}.{number % 250 + 1}"
         self.session.mount("http://", FromAddress(address))
+
+    def __enter__(self) -> Self:
+        return self
 
     def cookie(self, name: str) -> str | None:
         """The value of a cookie of this browser."""

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import requests
 from joserfc import jwt
-from joserfc.jwk import ECKey, RSAKey
+from joserfc.jwk import ECKey, KeyParameters, RSAKey
 
 from tests.support.demo_tokens import ASSERTION_TYPE
 from tests.support.oauth_browser import OwnBrowser
@@ -29,7 +29,7 @@ KIT_SCOPE = (
 
 def signing_key(algorithm: str) -> ECKey | RSAKey:
     """A fresh key for client assertions, ES384 or RS384."""
-    told = {"kid": secrets.token_hex(6), "alg": algorithm, "use": "sig"}
+    told: KeyParameters = {"kid": secrets.token_hex(6), "alg": algorithm, "use": "sig"}
     if algorithm == "ES384":
         return ECKey.generate_key("P-384", told)
     return RSAKey.generate_key(2048, told)

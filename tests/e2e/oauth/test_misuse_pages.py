@@ -171,7 +171,7 @@ def test_a_logout_ends_the_session_for_whoever_copied_it(flow: OAuthFlow) -> Non
 def test_a_made_up_session_is_none(flow: OAuthFlow, value: str) -> None:
     answer = flow.get(
         f"{flow.base}/auth/manage",
-        headers={"Cookie": f"{SESSION}={value}".encode()},  # type: ignore[dict-item]
+        headers={"Cookie": f"{SESSION}={value}".encode()},
     )
     assert answer.status_code in (200, 400)
     assert "password" in answer.text or answer.status_code == 400

@@ -178,7 +178,7 @@ def test_the_id_token_is_signed_by_a_published_key(launched: Launched) -> None:
     keys = launched.app.flow.get(configuration["jwks_uri"]).json()["keys"]
     rsa = [RSAKey.import_key(key) for key in keys if key["kty"] == "RSA"]
     assert rsa
-    token = jwt.decode(launched.tokens["id_token"], KeySet(rsa), algorithms=["RS256"])
+    token = jwt.decode(launched.tokens["id_token"], KeySet([*rsa]), algorithms=["RS256"])
     assert token.header["kid"] in {key.kid for key in rsa}
     assert token.claims["iss"] == configuration["issuer"]
     assert token.claims["aud"] in (launched.app.client_id, [launched.app.client_id])
