@@ -59,7 +59,7 @@ def add_app(tenant: str | None, metadata: TextIO, owner: str | None, unapproved:
 @click.option("--owner", help="Only those of this developer.")
 @JSON
 def list_apps(tenant: str | None, waiting: bool, owner: str | None, as_json: bool) -> None:
-    """List apps: client_id, name, authentication, state."""
+    """List apps: client_id, name, authentication, state, approval."""
     with operator(tenant) as at:
         clients = at.store.clients.list(at.tenant)
         if owner is not None:
@@ -68,7 +68,8 @@ def list_apps(tenant: str | None, waiting: bool, owner: str | None, as_json: boo
         if waiting:
             clients = [client for client in clients if client.approved_at is None]
         found = [_described(at, client) for client in clients]
-    print_list(found, ("client_id", "client_name", "token_endpoint_auth_method", "state"), as_json)
+    columns = ("client_id", "client_name", "token_endpoint_auth_method", "state", "approval")
+    print_list(found, columns, as_json)
 
 
 @apps.command("show")
@@ -164,6 +165,7 @@ def _described(at: Operator, client: Client) -> dict[str, Any]:
         "state": "active" if client.active else "inactive",
         "registered_at": instant(client.created_at, zone),
         "owner": None if owner is None else owner.username,
+        "approval": "waits" if client.approved_at is None else "approved",
         "approved_at": instant(client.approved_at, zone),
         "approved_by": client.approved_by,
         "scope_limit": client.scope_limit,

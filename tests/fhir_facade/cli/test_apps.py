@@ -41,6 +41,10 @@ def test_a_new_app_is_the_operators_and_approved_unless_told(clinic: Clinic) -> 
     (act,) = clinic.acts_of(*words, given=document)
     assert (act.reason, act.client_id) == ("app registered", "two")
     assert [one["client_id"] for one in clinic.read("app", "list", "--waiting")] == ["two"]
+    assert [line.split("\t")[-2:] for line in clinic.done("app", "list").splitlines()] == [
+        ["active", "approved"],
+        ["active", "waits"],
+    ]
     assert [one["client_id"] for one in clinic.read("app", "list", "--owner", "dev")] == ["two"]
     assert clinic.read("app", "show", "two")["owner"] == "dev"
     assert clinic.acts_of("app", "approve", "two")[0].reason == "app approved"
