@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from tests.support.fhir_definitions import DEFINITIONS
+
 ABSENT = {
     "extension": [
         {
@@ -432,4 +434,5 @@ VALID: list[dict[str, Any]] = [
     APPOINTMENT_CANCELLED,
     DIAGNOSTIC_REPORT,
     *OTHERS,
+    *DEFINITIONS,
 ]

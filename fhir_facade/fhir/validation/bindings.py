@@ -20,6 +20,8 @@ _ENCOUNTER = (
     "unknown",
 )
 
+_RESOURCES = ("DomainResource", "Resource", *sorted(R4_TYPES))
+
 REQUIRED_CODES: dict[str, tuple[str, ...]] = {
     "Age.comparator": _COMPARATORS,
     "AuditEvent.action": ("C", "R", "U", "D", "E"),
@@ -87,7 +89,11 @@ REQUIRED_CODES: dict[str, tuple[str, ...]] = {
         "throttled",
         "informational",
     ),
+    "OperationDefinition.resource": _RESOURCES,
     "Quantity.comparator": _COMPARATORS,
+    "SearchParameter.base": _RESOURCES,
+    "SearchParameter.target": _RESOURCES,
+    "StructureDefinition.fhirVersion": ("4.0.1",),
     "Task.status": (
         "draft",
         "requested",
@@ -129,5 +135,15 @@ REFERENCE_TARGETS: dict[str, tuple[str, ...]] = {
 }
 """Where R4B allows more target types than R4."""
 
-NOT_IN_R4 = frozenset({"Extension.valueCodeableReference", "Extension.valueRatioRange"})
+NOT_IN_R4 = frozenset(
+    f"{stem}{kind}"
+    for stem in (
+        "Extension.value",
+        "ElementDefinition.defaultValue",
+        "ElementDefinition.fixed",
+        "ElementDefinition.pattern",
+        "ElementDefinitionExample.value",
+    )
+    for kind in ("CodeableReference", "RatioRange")
+)
 """Elements that R4B added."""

@@ -15,8 +15,9 @@ from pathlib import Path
 from fhir_facade.fhir import json
 from fhir_facade.fhir.validation.bindings import NOT_IN_R4
 from fhir_facade.fhir.validation.elements import Element, elements_of, known_class, model_class
-from fhir_facade.fhir.validation.invariants import INVARIANTS, Schema, has
+from fhir_facade.fhir.validation.invariants import INVARIANTS
 from fhir_facade.fhir.validation.primitives import PRIMITIVES, reference_pattern
+from fhir_facade.fhir.validation.schema_parts import Schema, has
 from fhir_facade.fhir.validation.types import FAST_TYPES, SCHEMA_DIRECTORY
 
 _POINTER = "#/definitions/"

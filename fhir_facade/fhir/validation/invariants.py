@@ -6,53 +6,28 @@ under it. An element whose value is absent with a reason (`_start` alone) exists
 
 from __future__ import annotations
 
-from typing import Any
-
-Schema = dict[str, Any]
+from fhir_facade.fhir.validation.definition_invariants import DEFINITION_INVARIANTS
+from fhir_facade.fhir.validation.schema_parts import Schema, any_of, equals, has, lacks, needs
 
 _DAYLESS = ("proposed", "cancelled", "waitlist")
 _UCUM = "http://unitsofmeasure.org"
 
 
-def has(*names: str) -> Schema:
-    """At least one of the elements exists, as a value or by extensions only."""
-    return {"anyOf": [{"required": [n]} for name in names for n in (name, "_" + name)]}
-
-
-def lacks(*names: str) -> Schema:
-    """None of the elements exists."""
-    return {"not": has(*names)}
-
-
-def equals(name: str, *codes: str) -> Schema:
-    """The element is there and has one of the codes."""
-    return {"required": [name], "properties": {name: {"enum": list(codes)}}}
-
-
-def _any(text: str, *branches: Schema) -> Schema:
-    return {"description": text, "anyOf": list(branches)}
-
-
-def _needs(text: str, name: str, *wanted: str) -> Schema:
-    """If `name` exists, one of `wanted` does. Only instances that have `name` pay for it."""
-    return {"description": text, "dependencies": {n: has(*wanted) for n in (name, "_" + name)}}
-
-
 def _time_quantity(key: str) -> list[Schema]:
     text = f"{key}: a value needs a code, and the system must be UCUM"
     return [
-        {**_needs(text, "value", "code"), "properties": {"system": {"enum": [_UCUM]}}},
+        {**needs(text, "value", "code"), "properties": {"system": {"enum": [_UCUM]}}},
     ]
 
 
 _APPOINTMENT = [
-    _any(
+    any_of(
         "app-2: start and end are both given or both missing",
         {"required": ["start", "end"]},
         {"allOf": [has("start"), has("end")]},
         lacks("start", "end"),
     ),
-    _any(
+    any_of(
         "app-3: only proposed, cancelled and wait-listed appointments may lack start and end",
         {"required": ["start"]},
         equals("status", *_DAYLESS),
@@ -65,18 +40,18 @@ _APPOINTMENT = [
 ]
 
 _CAPABILITY_STATEMENT = [
-    _any("cpb-1: rest, messaging or document is needed", has("rest", "messaging", "document")),
-    _any(
+    any_of("cpb-1: rest, messaging or document is needed", has("rest", "messaging", "document")),
+    any_of(
         "cpb-2: description, software or implementation is needed",
         has("description", "software", "implementation"),
     ),
-    _any(
+    any_of(
         "cpb-3: a messaging endpoint needs kind instance",
         equals("kind", "instance"),
         lacks("messaging"),
         {"properties": {"messaging": {"items": {"not": {"required": ["endpoint"]}}}}},
     ),
-    _any(
+    any_of(
         "cpb-14, cpb-15, cpb-16: software and implementation must fit kind",
         {"allOf": [equals("kind", "instance"), has("implementation")]},
         {"allOf": [equals("kind", "capability"), has("software"), lacks("implementation")]},
@@ -87,16 +62,16 @@ _CAPABILITY_STATEMENT = [
 ]
 
 _TIMING = [
-    _needs("tim-1: a duration needs a unit", "duration", "durationUnit"),
-    _needs("tim-2: a period needs a unit", "period", "periodUnit"),
+    needs("tim-1: a duration needs a unit", "duration", "durationUnit"),
+    needs("tim-2: a period needs a unit", "period", "periodUnit"),
     {
         "description": "tim-4: a duration is not negative",
         "properties": {"duration": {"minimum": 0}},
     },
     {"description": "tim-5: a period is not negative", "properties": {"period": {"minimum": 0}}},
-    _needs("tim-6: periodMax needs period", "periodMax", "period"),
-    _needs("tim-7: durationMax needs duration", "durationMax", "duration"),
-    _needs("tim-8: countMax needs count", "countMax", "count"),
+    needs("tim-6: periodMax needs period", "periodMax", "period"),
+    needs("tim-7: durationMax needs duration", "durationMax", "duration"),
+    needs("tim-8: countMax needs count", "countMax", "count"),
     {
         "description": "tim-9: an offset needs a when other than C, CM, CD, CV",
         "dependencies": {
@@ -117,7 +92,7 @@ _BUNDLE = [
         "description": "bdl-1: total needs the type searchset or history",
         "dependencies": {"total": equals("type", "searchset", "history")},
     },
-    _any(
+    any_of(
         "bdl-2: entry.search needs the type searchset",
         equals("type", "searchset"),
         {"properties": {"entry": {"items": {"not": {"required": ["search"]}}}}},
@@ -125,7 +100,9 @@ _BUNDLE = [
 ]
 
 _BUNDLE_ENTRY = [
-    _any("bdl-5: resource, request or response is needed", has("resource", "request", "response")),
+    any_of(
+        "bdl-5: resource, request or response is needed", has("resource", "request", "response")
+    ),
     {
         "description": "bdl-8: fullUrl names no version",
         "properties": {"fullUrl": {"not": {"pattern": "/_history/"}}},
@@ -135,10 +112,11 @@ _BUNDLE_ENTRY = [
 _NO_HOME = {"items": {"not": equals("use", "home")}}
 
 INVARIANTS: dict[str, list[Schema]] = {
+    **DEFINITION_INVARIANTS,
     "Age": _time_quantity("age-1"),
     "Appointment": _APPOINTMENT,
-    "AppointmentParticipant": [_any("app-1: type or actor is needed", has("type", "actor"))],
-    "Attachment": [_needs("att-1: data needs a contentType", "data", "contentType")],
+    "AppointmentParticipant": [any_of("app-1: type or actor is needed", has("type", "actor"))],
+    "Attachment": [needs("att-1: data needs a contentType", "data", "contentType")],
     "AuditEventEntity": [
         {
             "description": "sev-1: name and query exclude each other",
@@ -149,36 +127,38 @@ INVARIANTS: dict[str, list[Schema]] = {
     "BundleEntry": _BUNDLE_ENTRY,
     "CapabilityStatement": _CAPABILITY_STATEMENT,
     "ConceptMapGroupElementTarget": [
-        _any(
+        any_of(
             "cmd-1: a narrower or inexact target needs a comment",
             has("comment"),
             {"not": equals("equivalence", "narrower", "inexact")},
         )
     ],
     "ConceptMapGroupUnmapped": [
-        _any("cmd-2: mode fixed needs a code", has("code"), {"not": equals("mode", "fixed")}),
-        _any("cmd-3: mode other-map needs a url", has("url"), {"not": equals("mode", "other-map")}),
+        any_of("cmd-2: mode fixed needs a code", has("code"), {"not": equals("mode", "fixed")}),
+        any_of(
+            "cmd-3: mode other-map needs a url", has("url"), {"not": equals("mode", "other-map")}
+        ),
     ],
-    "ConditionEvidence": [_any("con-2: code or detail is needed", has("code", "detail"))],
+    "ConditionEvidence": [any_of("con-2: code or detail is needed", has("code", "detail"))],
     "ConditionStage": [
-        _any("con-1: summary or assessment is needed", has("summary", "assessment"))
+        any_of("con-1: summary or assessment is needed", has("summary", "assessment"))
     ],
-    "ContactPoint": [_needs("cpt-2: a value needs a system", "value", "system")],
+    "ContactPoint": [needs("cpt-2: a value needs a system", "value", "system")],
     "Count": [
         {
-            **_needs("cnt-3: a value needs the UCUM code 1", "value", "code"),
+            **needs("cnt-3: a value needs the UCUM code 1", "value", "code"),
             "properties": {"system": {"enum": [_UCUM]}, "code": {"enum": ["1"]}},
         }
     ],
     "DataRequirementCodeFilter": [
-        _any(
+        any_of(
             "drq-1: a path or a searchParam is needed, not both",
             {"allOf": [has("path"), lacks("searchParam")]},
             {"allOf": [lacks("path"), has("searchParam")]},
         )
     ],
     "DataRequirementDateFilter": [
-        _any(
+        any_of(
             "drq-2: a path or a searchParam is needed, not both",
             {"allOf": [has("path"), lacks("searchParam")]},
             {"allOf": [lacks("path"), has("searchParam")]},
@@ -192,7 +172,7 @@ INVARIANTS: dict[str, list[Schema]] = {
         }
     ],
     "Expression": [
-        _any("exp-1: an expression or a reference is needed", has("expression", "reference"))
+        any_of("exp-1: an expression or a reference is needed", has("expression", "reference"))
     ],
     "Group": [
         {
@@ -215,28 +195,28 @@ INVARIANTS: dict[str, list[Schema]] = {
         }
     ],
     "ObservationReferenceRange": [
-        _any("obs-3: low, high or text is needed", has("low", "high", "text"))
+        any_of("obs-3: low, high or text is needed", has("low", "high", "text"))
     ],
     "Organization": [
-        _any("org-1: a name or an identifier is needed", has("name", "identifier")),
+        any_of("org-1: a name or an identifier is needed", has("name", "identifier")),
         {"description": "org-2: no address of use home", "properties": {"address": _NO_HOME}},
         {"description": "org-3: no telecom of use home", "properties": {"telecom": _NO_HOME}},
     ],
     "PatientContact": [
-        _any(
+        any_of(
             "pat-1: name, telecom, address or organization is needed",
             has("name", "telecom", "address", "organization"),
         )
     ],
-    "Quantity": [_needs("qty-3: a code needs a system", "code", "system")],
+    "Quantity": [needs("qty-3: a code needs a system", "code", "system")],
     "Ratio": [
-        _any(
+        any_of(
             "rat-1: numerator and denominator come together",
             {"required": ["numerator", "denominator"]},
             {"allOf": [lacks("numerator", "denominator"), {"required": ["extension"]}]},
         )
     ],
-    "ServiceRequest": [_needs("prr-1: orderDetail needs a code", "orderDetail", "code")],
+    "ServiceRequest": [needs("prr-1: orderDetail needs a code", "orderDetail", "code")],
     "TimingRepeat": _TIMING,
     "TriggerDefinition": [
         {
@@ -245,8 +225,8 @@ INVARIANTS: dict[str, list[Schema]] = {
                 "data": lacks("timingTiming", "timingReference", "timingDate", "timingDateTime")
             },
         },
-        _needs("trd-2: a condition needs data", "condition", "data"),
-        _any(
+        needs("trd-2: a condition needs data", "condition", "data"),
+        any_of(
             "trd-3: name, timing or data must fit the type",
             {"allOf": [equals("type", "named-event"), has("name")]},
             {

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from fhir_facade.fhir import FHIRResource
 from fhir_facade.fhir.dates import InvalidDate, parse_interval, period_interval
 from fhir_facade.fhir.references import iter_references
+from fhir_facade.fhir.validation import definition_rules
 from fhir_facade.fhir.validation.narrative import narrative_problem
 from fhir_facade.fhir.validation.problems import Problem
 from fhir_facade.fhir.validation.types import FAST_TYPES
@@ -226,8 +227,10 @@ def _twice(values: Iterator[object]) -> bool:
 _PER_TYPE: dict[str, tuple[Rule, ...]] = {
     "Bundle": (_bundle,),
     "CapabilityStatement": (_capability_statement,),
+    "CodeSystem": (definition_rules.code_system,),
     "Condition": (_condition,),
     "Observation": (_observation,),
     "Parameters": (_parameters,),
+    "StructureDefinition": (definition_rules.structure_definition,),
     "Task": (_task,),
 }

@@ -65,6 +65,10 @@ def test_both_gates_accept_what_is_valid_and_leave_it_alone(resource: Resource) 
     assert resource == before
 
 
+STRUCTURE = example("StructureDefinition")
+ELEMENT = "StructureDefinition.differential.element"
+FILTER = {"property": "x", "op": "=", "value": "y"}
+CONSTRAINT = {"key": "x-1", "severity": "error", "human": "It must."}
 DEFECTS: list[tuple[Resource, str, object, str]] = [
     (PATIENT, "bogus", 1, "Patient"),
     (PATIENT, "identifier.0.type.coding.0.bogus", 1, "Patient.identifier[0].type.coding[0]"),
@@ -182,6 +186,45 @@ DEFECTS: list[tuple[Resource, str, object, str]] = [
     (example("CapabilityStatement"), "fhirVersion", "4.3.0", "CapabilityStatement.fhirVersion"),
     (example("CapabilityStatement"), "rest.0.resource.0.type", "Ingredient", ""),
     (example("OperationOutcome"), "issue.0.code", "bad", "OperationOutcome.issue[0].code"),
+    (example("CodeSystem"), "concept.0.concept.0.code", "c", "CodeSystem.concept"),
+    (example("CodeSystem"), "content", "most", "CodeSystem.content"),
+    (example("ValueSet"), "compose.include.0.system", REMOVE, "ValueSet.compose.include[0]"),
+    (example("ValueSet"), "compose.include.0.filter", [FILTER], "ValueSet.compose.include[0]"),
+    (example("ValueSet"), "expansion.contains.0.system", REMOVE, ""),
+    (example("ValueSet"), "expansion.contains.0.code", REMOVE, ""),
+    (example("SearchParameter"), "xpathUsage", REMOVE, "SearchParameter"),
+    (example("SearchParameter"), "type", "token", "SearchParameter.type"),
+    (example("SearchParameter"), "base.0", "Ingredient", "SearchParameter.base[0]"),
+    (example("OperationDefinition"), "parameter.0.type", REMOVE, ""),
+    (example("OperationDefinition"), "parameter.1.type", "string", ""),
+    (example("OperationDefinition"), "parameter.1.searchType", "date", ""),
+    (example("OperationDefinition"), "resource.0", "Colour", "OperationDefinition.resource[0]"),
+    (STRUCTURE, "baseDefinition", REMOVE, "StructureDefinition"),
+    (STRUCTURE, "context", REMOVE, "StructureDefinition"),
+    (STRUCTURE, "differential", REMOVE, "StructureDefinition"),
+    (STRUCTURE, "type", "Patient", "StructureDefinition.differential"),
+    (STRUCTURE, "mapping", [{"identity": "x"}], "StructureDefinition.mapping[0]"),
+    (STRUCTURE, "snapshot", {"element": [{"id": "Extension", "path": "Extension"}]}, ""),
+    (STRUCTURE, "differential.element.0.id", REMOVE, "StructureDefinition.differential"),
+    (STRUCTURE, "differential.element.1.id", "Extension", "StructureDefinition.differential"),
+    (STRUCTURE, "differential.element.1.path", "Patient.url", "StructureDefinition.differential"),
+    (STRUCTURE, "differential.element.0.requirements", "None", f"{ELEMENT}[0]"),
+    (STRUCTURE, "differential.element.0.sliceName", "x", f"{ELEMENT}[0]"),
+    (STRUCTURE, "differential.element.0.type", [{"code": "Extension"}], f"{ELEMENT}[0]"),
+    (STRUCTURE, "differential.element.0.min", 2, f"{ELEMENT}[0]"),
+    (STRUCTURE, "differential.element.0.max", "many", ""),
+    (STRUCTURE, "differential.element.0.sliceIsConstraining", True, ""),
+    (STRUCTURE, "differential.element.1.type", [{"code": "uri"}, {"code": "url"}], ""),
+    (STRUCTURE, "differential.element.1.patternUri", "x", f"{ELEMENT}[1]"),
+    (STRUCTURE, "differential.element.2.type", [{"code": "date"}], f"{ELEMENT}[2]"),
+    (STRUCTURE, "differential.element.2.type", [{"code": "Coding"}] * 2, f"{ELEMENT}[2]"),
+    (STRUCTURE, "differential.element.2.type.0.targetProfile", ["http://x"], ""),
+    (STRUCTURE, "differential.element.2.type.0.aggregation", ["bundled"], ""),
+    (STRUCTURE, "differential.element.2.binding.valueSet", "x:y", ""),
+    (STRUCTURE, "differential.element.2.isModifierReason", REMOVE, ""),
+    (STRUCTURE, "differential.element.2.contentReference", "#x", ""),
+    (STRUCTURE, "differential.element.2.slicing", {"rules": "open"}, ""),
+    (STRUCTURE, "differential.element.2.constraint", [CONSTRAINT] * 2, f"{ELEMENT}[2]"),
 ]
 
 
