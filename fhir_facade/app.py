@@ -32,8 +32,9 @@ from fhir_facade.mirror.reindex import bring_up_to_date
 from fhir_facade.mirror.state import StateStore
 from fhir_facade.provider_settings import LoginProviderSettings
 from fhir_facade.readiness import readiness_checks, source_trouble
+from fhir_facade.resources.published import published
 from fhir_facade.resources.registry import REGISTRY
-from fhir_facade.resources.terminology import CodeTables, concept_maps, tables_for
+from fhir_facade.resources.terminology import CodeTables, tables_for
 from fhir_facade.rest.auth_ports import FacadePorts
 from fhir_facade.rest.blueprint import create_blueprint, create_root_blueprint
 from fhir_facade.rest.correlation import correlate
@@ -187,6 +188,7 @@ def _provider(slug: str, name: str, given: LoginProviderSettings) -> LoginProvid
             username_claim=given.username_claim,
             trust_usernames=given.trust_usernames,
             second_factor_acr=given.second_factor_acr,
+            private_network=given.private_network,
         )
     except BadProvider as error:
         where = f"{PREFIX}TENANTS__{slug.upper()}__LOGIN_PROVIDERS__{name.upper()}"
@@ -286,7 +288,7 @@ def _rest(facade: Facade) -> RestParts:
             base=settings.fhir_base(slug),
             zone=tenant.zone,
             registry=REGISTRY,
-            conformance={"ConceptMap": concept_maps(settings.fhir_base(slug), facade.tables[slug])},
+            conformance=published(settings.fhir_base(slug), facade.tables[slug]),
         )
         for slug, tenant in settings.tenants.items()
     }

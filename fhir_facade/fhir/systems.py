@@ -50,6 +50,7 @@ AUDIT_EVENT_TYPE: Final = f"{_THO}/audit-event-type"
 AUDIT_ENTITY_TYPE: Final = f"{_THO}/audit-entity-type"
 OBJECT_ROLE: Final = f"{_THO}/object-role"
 SECURITY_SOURCE_TYPE: Final = f"{_THO}/security-source-type"
+IHE_FORMAT_CODE: Final = "http://ihe.net/fhir/ValueSet/IHE.FormatCode.codesystem"
 BALP_ENTITY_TYPE: Final = "https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType"
 COMMUNICATION_CATEGORY: Final = f"{_THO}/communication-category"
 FLAG_CATEGORY: Final = f"{_THO}/flag-category"
@@ -58,12 +59,20 @@ FLAG_CATEGORY: Final = f"{_THO}/flag-category"
 APPOINTMENT_STATUS: Final = f"{_HL7}/appointmentstatus"
 ENCOUNTER_STATUS: Final = f"{_HL7}/encounter-status"
 DIAGNOSTIC_REPORT_STATUS: Final = f"{_HL7}/diagnostic-report-status"
+DOCUMENT_REFERENCE_STATUS: Final = f"{_HL7}/document-reference-status"
 TASK_STATUS: Final = f"{_HL7}/task-status"
 ADMINISTRATIVE_GENDER: Final = f"{_HL7}/administrative-gender"
 PARTICIPATION_STATUS: Final = f"{_HL7}/participationstatus"
 LOCATION_STATUS: Final = f"{_HL7}/location-status"
 GROUP_TYPE: Final = f"{_HL7}/group-type"
 PUBLICATION_STATUS: Final = f"{_HL7}/publication-status"
+RESOURCE_TYPES: Final = f"{_HL7}/resource-types"
+SEARCH_PARAM_TYPE: Final = f"{_HL7}/search-param-type"
+CODE_SYSTEM_CONTENT_MODE: Final = f"{_HL7}/codesystem-content-mode"
+OPERATION_KIND: Final = f"{_HL7}/operation-kind"
+STRUCTURE_DEFINITION_KIND: Final = f"{_HL7}/structure-definition-kind"
+TYPE_DERIVATION_RULE: Final = f"{_HL7}/type-derivation-rule"
+EXTENSION_CONTEXT_TYPE: Final = f"{_HL7}/extension-context-type"
 AUDIT_EVENT_ACTION: Final = f"{_HL7}/audit-event-action"
 AUDIT_EVENT_OUTCOME: Final = f"{_HL7}/audit-event-outcome"
 RESTFUL_INTERACTION: Final = f"{_HL7}/restful-interaction"
@@ -101,14 +110,26 @@ US_CORE_PRACTITIONER: Final = f"{_US_CORE}/StructureDefinition/us-core-practitio
 US_CORE_PRACTITIONER_ROLE: Final = f"{_US_CORE}/StructureDefinition/us-core-practitionerrole"
 US_CORE_ENCOUNTER: Final = f"{_US_CORE}/StructureDefinition/us-core-encounter"
 US_CORE_DOCUMENT_REFERENCE: Final = f"{_US_CORE}/StructureDefinition/us-core-documentreference"
+US_CORE_DOCUMENT_CATEGORY: Final = (
+    f"{_US_CORE}/CodeSystem/us-core-documentreference-category"
+)
+VS_US_CORE_DOCUMENT_TYPE: Final = f"{_US_CORE}/ValueSet/us-core-documentreference-type"
 US_CORE_PROVENANCE: Final = f"{_US_CORE}/StructureDefinition/us-core-provenance"
 US_CORE_SERVER: Final = f"{_US_CORE}/CapabilityStatement/us-core-server"
 BULK_DATA: Final = "http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data"
 BULK_GROUP_EXPORT: Final = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/group-export"
 BULK_PATIENT_EXPORT: Final = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/patient-export"
 BULK_SYSTEM_EXPORT: Final = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export"
+PATIENT_EVERYTHING: Final = f"{_HL7}/OperationDefinition/Patient-everything"
+RESOURCE_VALIDATE: Final = f"{_HL7}/OperationDefinition/Resource-validate"
+BULK_DATA_GUIDE: Final = (
+    "http://hl7.org/fhir/uv/bulkdata/ImplementationGuide/hl7.fhir.uv.bulkdata|2.0.0"
+)
+SMART_APP_LAUNCH_GUIDE: Final = (
+    "http://hl7.org/fhir/smart-app-launch/ImplementationGuide/hl7.fhir.uv.smart-app-launch|2.2.0"
+)
 
-# Extensions that we define; docs/mapping says what each holds
+# Extensions that we define; `resources.structure_definition` says what each holds
 SITE_TIME_ZONE: Final = f"{CANONICAL_BASE}/StructureDefinition/site-time-zone"
 LOCAL_SCHEDULE: Final = f"{CANONICAL_BASE}/StructureDefinition/local-schedule"
 """Complex: `date`, `startTime`, `endTime`, `site`, as the upstream said them, where no instant is
@@ -148,6 +169,16 @@ def search_parameter(name: str) -> str:
 def own_search_parameter(name: str) -> str:
     """Canonical URL of a SearchParameter that we define (`AuditEvent-correlation-id`)."""
     return f"{CANONICAL_BASE}/SearchParameter/{name}"
+
+
+def own_operation(name: str) -> str:
+    """Canonical URL of an OperationDefinition that we publish (`patient-everything`)."""
+    return f"{CANONICAL_BASE}/OperationDefinition/{name}"
+
+
+def value_set_of(code_system: str) -> str:
+    """Canonical URL of the ValueSet of all codes of a code system of ours."""
+    return code_system.replace("/CodeSystem/", "/ValueSet/").replace("/sid/", "/ValueSet/")
 
 
 def us_core_search_parameter(name: str) -> str:

@@ -20,8 +20,8 @@ from fhir_facade.audit.store import recent
 from fhir_facade.bulk.files import open_files
 from fhir_facade.bulk.model import BulkParts
 from fhir_facade.mirror.database import Database
+from fhir_facade.resources.published import published
 from fhir_facade.resources.registry import REGISTRY
-from fhir_facade.resources.terminology import concept_maps
 from fhir_facade.rest.blueprint import create_blueprint, create_root_blueprint
 from fhir_facade.rest.parts import ReadinessCheck, RestParts, TenantParts
 from fhir_facade.search.cursor import CursorBox
@@ -119,5 +119,5 @@ def _tenant(slug: str) -> TenantParts:
         base=base_of(slug),
         zone=SYDNEY,
         registry=REGISTRY,
-        conformance={"ConceptMap": concept_maps(base_of(slug))},
+        conformance=published(base_of(slug)),
     )
