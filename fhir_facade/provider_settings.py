@@ -50,3 +50,5 @@ class LoginProviderSettings(WithSecret):
     """Whether nobody at the provider can choose or change that claim."""
     second_factor_acr: tuple[str, ...] = ()
     """Values of acr that mean two factors."""
+    private_network: bool = False
+    """Whether the provider may stand on an inner network, so that its addresses may be private."""

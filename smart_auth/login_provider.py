@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
 
+from smart_auth.outbound import Network, network_of
+
 LinkRule = Literal["linked", "username", "email"]
 """Who an identity of the provider is here: only whom an administrator linked; or at the first login
 the user whose name equals a claim; or the one whose name equals the verified e-mail address."""
@@ -28,7 +30,7 @@ class LoginProvider:
     compared exactly. `username_claim` is for the link rule username, which wants
     `trust_usernames`: the operator's word that nobody chooses that claim. A login whose `acr` is
     one of `second_factor_acr` (which are asked for), or whose `amr` holds mfa, needs no second
-    factor of ours. Raises `BadProvider`.
+    factor of ours. `private_network`: it may stand on an inner network. Raises `BadProvider`.
     """
 
     name: str
@@ -41,6 +43,13 @@ class LoginProvider:
     username_claim: str = "preferred_username"
     trust_usernames: bool = False
     second_factor_acr: tuple[str, ...] = ()
+    private_network: bool = False
+
+    def network(self, demo: bool) -> Network:
+        """What the provider's addresses may lead to."""
+        if demo:
+            return network_of(demo)
+        return "private" if self.private_network else "public"
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name) or self.name in OWN_ORIGINS:

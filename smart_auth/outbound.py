@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from io import BytesIO
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import requests
@@ -40,6 +40,16 @@ class Unreachable(Exception):
     """There is no usable answer; the message is a fixed text about the address ("it …")."""
 
 
+Network = Literal["public", "private", "any"]
+"""What may be asked: https on the open internet; https on inner networks too, where an operator
+names the address; or plain http as well, in demo mode."""
+
+
+def network_of(demo: bool) -> Network:
+    """What an address that a client or a developer gave may lead to."""
+    return "any" if demo else "public"
+
+
 @dataclass(frozen=True)
 class Answer:
     """A body of at most `LARGEST_BODY` bytes that came with status 200; `fresh_seconds` is how long
@@ -49,11 +59,11 @@ class Answer:
     fresh_seconds: int
 
 
-def get(url: str, *, allow_private: bool, headers: Mapping[str, str] | None = None) -> Answer:
-    """Read an address; private ones and plain http only where allowed. Raises `Unreachable`."""
-    _check_scheme(url, allow_private)
+def get(url: str, *, network: Network, headers: Mapping[str, str] | None = None) -> Answer:
+    """Read an address on that network. Raises `Unreachable`."""
+    _check_scheme(url, network)
     with requests.Session() as session:
-        guard(session, allow_private=allow_private)
+        guard(session, network=network)
         wanted = {"Accept": "application/json", **(headers or {})}
         try:
             response = session.get(url, headers=wanted)
@@ -66,13 +76,13 @@ def get(url: str, *, allow_private: bool, headers: Mapping[str, str] | None = No
         return Answer(response.content, fresh)
 
 
-def guard(session: requests.Session, *, allow_private: bool) -> None:
+def guard(session: requests.Session, *, network: Network) -> None:
     """Hold every request of a session to these rules: what fails on the way raises `Unreachable`
     from then on."""
     session.trust_env = False
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     for scheme in ("https://", "http://"):
-        session.mount(scheme, _GuardedAdapter(allow_private))
+        session.mount(scheme, _GuardedAdapter(network))
 
 
 def fresh_seconds(cache_control: str, age: str = "") -> int:
@@ -91,8 +101,8 @@ def fresh_seconds(cache_control: str, age: str = "") -> int:
 class _GuardedAdapter(HTTPAdapter):
     """Connects to a checked address while TLS still asks for, and checks, the host's name."""
 
-    def __init__(self, allow_private: bool) -> None:
-        self._allow_private = allow_private
+    def __init__(self, network: Network) -> None:
+        self._network = network
         super().__init__(max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -106,7 +116,7 @@ class _GuardedAdapter(HTTPAdapter):
         """Where to connect: the address, and for TLS the name its certificate must carry."""
         host, pool = super().build_connection_pool_key_attributes(request, verify, cert)
         name = host["host"]
-        host["host"] = _checked_address(str(request.url), self._allow_private)
+        host["host"] = _checked_address(str(request.url), self._network)
         return host, {**pool, "assert_hostname": name, "server_hostname": name}
 
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
@@ -140,14 +150,14 @@ def _body(response: requests.Response) -> bytes:
     return body
 
 
-def _checked_address(url: str, allow_private: bool) -> str:
-    host = _check_scheme(url, allow_private)
+def _checked_address(url: str, network: Network) -> str:
+    host = _check_scheme(url, network)
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise Unreachable("its host name is unknown") from None
     addresses = [str(entry[4][0]) for entry in found]
-    if not allow_private and not all(map(is_public, addresses)):
+    if network == "public" and not all(map(is_public, addresses)):
         raise Unreachable("it leads to a private address")
     return addresses[0]
 
@@ -172,13 +182,13 @@ def _carried(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     return inside
 
 
-def _check_scheme(url: str, allow_private: bool) -> str:
+def _check_scheme(url: str, network: Network) -> str:
     """The host, when the scheme may be used."""
     try:
         parts = urlsplit(url)
     except ValueError:
         raise Unreachable("it is not a usable address") from None
-    allowed = ("https", "http") if allow_private else ("https",)
+    allowed = ("https", "http") if network == "any" else ("https",)
     if not parts.hostname or parts.scheme not in allowed:
         raise Unreachable("it is not an https address")
     return parts.hostname

@@ -100,7 +100,7 @@ class AuthServer:
     def _wrong_method(self, tenant: TenantInfo, methods: tuple[str, ...]) -> Response:
         """405; a person who opens a form's address gets a page that says so."""
         if request.accept_mimetypes.accept_html and request.method in ("GET", "HEAD"):
-            text = "This address is one step of a launch: it cannot be opened by itself."
+            text = "This address is one step of a form: it cannot be opened by itself."
             response = problem_page(self.core, tenant, text)
             response.status_code = 405
         else:

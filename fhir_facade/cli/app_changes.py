@@ -171,10 +171,10 @@ def _check_address(at: Operator, url: str) -> None:
     """Read the keys once, so that a wrong address is known now."""
     from smart_auth.client_metadata import check_jwks
     from smart_auth.oauth.jwks import fetch
-    from smart_auth.outbound import Unreachable
+    from smart_auth.outbound import Unreachable, network_of
 
     try:
-        body = fetch(url, allow_private=at.parts.auth_settings.demo).body
+        body = fetch(url, network=network_of(at.parts.auth_settings.demo)).body
     except Unreachable as error:
         raise InvalidRequest(f"The JWKS URL cannot be used: {error}.") from None
     check_jwks(json.loads(body))

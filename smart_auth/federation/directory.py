@@ -57,8 +57,8 @@ class _Kept:
 class Directory:
     """Reads and keeps; shared by the threads of a process."""
 
-    def __init__(self, *, allow_private: bool) -> None:
-        self._allow_private = allow_private
+    def __init__(self, *, demo: bool) -> None:
+        self._demo = demo
         self._kept: dict[str, _Kept] = {}
 
     def metadata(self, provider: LoginProvider) -> Metadata:
@@ -84,7 +84,7 @@ class Directory:
     def _fetch(self, provider: LoginProvider, url: str, read: Read) -> _Kept:
         now = clock.now()
         try:
-            answer = outbound.get(url, allow_private=self._allow_private)
+            answer = outbound.get(url, network=provider.network(self._demo))
             document = json.loads(answer.body.decode())
             if not isinstance(document, dict):
                 raise ValueError
@@ -103,16 +103,16 @@ class Directory:
             raise unavailable("discovery names another issuer")
         userinfo = document.get("userinfo_endpoint")
         return Metadata(
-            authorization_endpoint=self._address(document.get("authorization_endpoint")),
-            token_endpoint=self._address(document.get("token_endpoint")),
-            jwks_uri=self._address(document.get("jwks_uri")),
-            userinfo_endpoint=None if userinfo is None else self._address(userinfo),
+            authorization_endpoint=self._address(provider, document.get("authorization_endpoint")),
+            token_endpoint=self._address(provider, document.get("token_endpoint")),
+            jwks_uri=self._address(provider, document.get("jwks_uri")),
+            userinfo_endpoint=None if userinfo is None else self._address(provider, userinfo),
             auth_method=_auth_method(document.get("token_endpoint_auth_methods_supported")),
             says_issuer=document.get("authorization_response_iss_parameter_supported") is True,
         )
 
-    def _address(self, value: Any) -> str:
-        allowed = ("https", "http") if self._allow_private else ("https",)
+    def _address(self, provider: LoginProvider, value: Any) -> str:
+        allowed = ("https", "http") if provider.network(self._demo) == "any" else ("https",)
         try:
             parts = urlsplit(value) if isinstance(value, str) else None
         except ValueError:

@@ -27,12 +27,12 @@ class Exchange:
         metadata: Metadata,
         redirect_uri: str,
         *,
-        allow_private: bool,
+        demo: bool,
     ) -> None:
         self._provider = provider
         self._metadata = metadata
         self._redirect_uri = redirect_uri
-        self._allow_private = allow_private
+        self._network = provider.network(demo)
 
     def authorization_url(self, state: str, nonce: str, verifier: str, **more: str) -> str:
         """Where to send the browser; `more` are further parameters."""
@@ -74,7 +74,7 @@ class Exchange:
             return {}
         try:
             headers = {"Authorization": f"Bearer {access_token}"}
-            answer = outbound.get(url, allow_private=self._allow_private, headers=headers)
+            answer = outbound.get(url, network=self._network, headers=headers)
             claims = json.loads(answer.body.decode())
         except Unreachable as error:
             raise unavailable(f"the userinfo endpoint: {error}") from None
@@ -94,7 +94,7 @@ class Exchange:
             code_challenge_method="S256",
         )
         session.register_client_auth_method(("client_secret_basic", _basic))
-        outbound.guard(session, allow_private=self._allow_private)
+        outbound.guard(session, network=self._network)
         return session
 
 

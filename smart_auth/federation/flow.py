@@ -49,7 +49,7 @@ class Federation:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._directory = Directory(allow_private=core.settings.demo)
+        self._directory = Directory(demo=core.settings.demo)
 
     def provider(self, tenant: TenantInfo, name: str) -> LoginProvider | None:
         """The tenant's provider of this name."""
@@ -176,7 +176,7 @@ class Federation:
         self, tenant: TenantInfo, provider: LoginProvider, metadata: Metadata
     ) -> Exchange:
         redirect_uri = f"{tenant.issuer}/auth/federated/{provider.name}/callback"
-        return Exchange(provider, metadata, redirect_uri, allow_private=self._core.settings.demo)
+        return Exchange(provider, metadata, redirect_uri, demo=self._core.settings.demo)
 
 
 def _check_issuer(provider: LoginProvider, metadata: Metadata, answer: Mapping[str, str]) -> None:

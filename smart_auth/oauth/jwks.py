@@ -38,7 +38,7 @@ def client_keys(core: Core, client: Client, kid: str) -> list[RSAKey | ECKey]:
         if any(key.kid == kid for key in keys) or now - known.fetched_at < REFETCH_FLOOR:
             return keys
     try:
-        fetched = fetch(str(client.jwks_uri), allow_private=core.settings.demo)
+        fetched = fetch(str(client.jwks_uri), network=outbound.network_of(core.settings.demo))
     except Unreachable as reason:
         log.warning("jwks_unavailable", client_id=client.client_id, reason=str(reason))
         raise invalid_client(
@@ -51,9 +51,9 @@ def client_keys(core: Core, client: Client, kid: str) -> list[RSAKey | ECKey]:
     return _read(fetched.body)
 
 
-def fetch(url: str, *, allow_private: bool) -> FetchedKeys:
+def fetch(url: str, *, network: outbound.Network) -> FetchedKeys:
     """Get a key set by the rules of `outbound`; raises `Unreachable`."""
-    answer = outbound.get(url, allow_private=allow_private)
+    answer = outbound.get(url, network=network)
     if not _is_key_set(answer.body):
         raise Unreachable("its answer is not a JWK Set")
     now = clock.now()

@@ -18,6 +18,7 @@ from smart_auth.client_metadata import client_from_metadata
 from smart_auth.client_scope import wider
 from smart_auth.core import Core
 from smart_auth.oauth import jwks
+from smart_auth.outbound import network_of
 from smart_auth.portal.acts import record
 from smart_auth.portal.app_forms import AppForm, FormRules, kind_of, metadata_of, problems_of
 from smart_auth.portal.fields import InvalidForm
@@ -162,7 +163,7 @@ class Apps:
             tenant=self.tenant,
             service=self.developer.service,
             parse=self.core.scopes,
-            fetch=lambda url: jwks.fetch(url, allow_private=self.core.settings.demo).body,
+            fetch=lambda url: jwks.fetch(url, network=network_of(self.core.settings.demo)).body,
             known_jwks_uri=known_jwks_uri,
         )
         if problems := problems_of(form, rules):

@@ -42,8 +42,11 @@ def enter(
     auth_time: int | None = None,
 ) -> Response:
     """Log a checked person in: a new session instead of the browser's last, and on to where they
-    were going. Raises LookupError for an unknown or inactive user."""
-    started = sessions.start(tenant.slug, user_id, origin, methods, auth_time)
+    were going. Somebody who was made inactive meanwhile is told so."""
+    try:
+        started = sessions.start(tenant.slug, user_id, origin, methods, auth_time)
+    except LookupError:
+        return problem_page(core, tenant, "Your account here is not active.")
     previous = sessions.current(tenant, request)
     if previous is not None:
         sessions.end(tenant, previous)

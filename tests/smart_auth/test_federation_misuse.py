@@ -344,7 +344,7 @@ def test_a_private_endpoint_of_a_public_provider(provider: Provider) -> None:
     metadata = Metadata(f"{url}/authorize", f"{url}/token", "", f"{url}/userinfo", "none", False)
     one = settings_for(provider).provider("acme", "hospital")
     assert one is not None
-    exchange = Exchange(one, metadata, "https://fhir.example/callback", allow_private=False)
+    exchange = Exchange(one, metadata, "https://fhir.example/callback", demo=False)
     with pytest.raises(LoginProblem, match="token endpoint: it leads to a private address"):
         exchange.redeem("code", "v" * 43)
     with pytest.raises(LoginProblem, match="userinfo endpoint: it leads to a private address"):

@@ -203,7 +203,7 @@ def test_jku_must_be_the_registered_url(http: FlaskClient, host: KeyHost, by_url
 )
 def test_private_addresses_are_refused_outside_the_demo(url: str, says: str) -> None:
     with pytest.raises(Unreachable, match=says):
-        fetch(url, allow_private=False)
+        fetch(url, network="public")
 
 
 def test_production_does_not_ask_loopback(store: AuthStore, host: KeyHost, by_url: None) -> None:

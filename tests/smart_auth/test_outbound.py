@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from smart_auth import outbound
+from smart_auth.login_provider import LoginProvider
 from smart_auth.outbound import Unreachable
 from tests.support.login_provider import dribbling
 from tests.support.scripted_http import Reply, serve
@@ -96,14 +97,14 @@ def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, 
 
 def test_tls_asks_for_the_name_and_not_for_the_address(tls: tuple[int, list[str]]) -> None:
     port, hosts = tls
-    assert outbound.get(f"https://{NAME}:{port}/", allow_private=True).body == b"{}"
+    assert outbound.get(f"https://{NAME}:{port}/", network="any").body == b"{}"
     assert hosts == [f"{NAME}:{port}"]
 
 
 def test_a_certificate_of_another_name_is_refused(tls: tuple[int, list[str]]) -> None:
     port, hosts = tls
     with pytest.raises(Unreachable, match="did not answer"):
-        outbound.get(f"https://other.example.test:{port}/", allow_private=True)
+        outbound.get(f"https://other.example.test:{port}/", network="any")
     assert hosts == []
 
 
@@ -112,14 +113,14 @@ def test_a_certificate_nobody_vouches_for_is_refused(
 ) -> None:
     monkeypatch.undo()
     with pytest.raises(Unreachable):
-        outbound.get(f"https://localhost:{tls[0]}/", allow_private=True)
+        outbound.get(f"https://localhost:{tls[0]}/", network="any")
     assert tls[1] == []
 
 
 def test_an_answer_that_never_ends_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbound, "DEADLINE", 0.5)
     with dribbling() as url, pytest.raises(Unreachable, match="in time"):
-        outbound.get(url, allow_private=True)
+        outbound.get(url, network="any")
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -127,7 +128,7 @@ def test_redirects_are_not_followed(status: int) -> None:
     with serve(lambda _: Reply(200)) as target:
         moved = Reply(status, b"", {"Location": target.url})
         with serve(lambda _: moved) as running, pytest.raises(Unreachable, match="redirect"):
-            outbound.get(running.url, allow_private=True)
+            outbound.get(running.url, network="any")
     assert target.requests == []
 
 
@@ -140,7 +141,7 @@ def test_proxies_and_credentials_of_the_environment_are_not_used(
     monkeypatch.setenv("NETRC", str(netrc))
     monkeypatch.setenv(variable, "http://127.0.0.1:1")
     with serve(lambda _: Reply(200)) as running:
-        outbound.get(running.url, allow_private=True)
+        outbound.get(running.url, network="any")
     assert "authorization" not in running.requests[0].headers
 
 
@@ -161,7 +162,7 @@ def test_proxies_and_credentials_of_the_environment_are_not_used(
 )
 def test_what_is_no_address(url: str) -> None:
     with pytest.raises(Unreachable):
-        outbound.get(url, allow_private=True)
+        outbound.get(url, network="any")
 
 
 def test_nothing_of_the_answer_stands_in_the_error() -> None:
@@ -172,6 +173,30 @@ def test_nothing_of_the_answer_stands_in_the_error() -> None:
     ]
     for reply in replies:
         with serve(reply) as running, pytest.raises(Unreachable) as caught:
-            outbound.get(f"{running.url}/secret", allow_private=True)
+            outbound.get(f"{running.url}/secret", network="any")
         assert "secret" not in str(caught.value)
         assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("network", "url", "why"),
+    [
+        ("public", "https://10.0.0.1/", "private address"),
+        ("public", "http://10.0.0.1/", "not an https address"),
+        ("private", "http://10.0.0.1/", "not an https address"),
+    ],
+)
+def test_an_inner_network_is_asked_by_https_and_only_where_the_operator_says(
+    network: outbound.Network, url: str, why: str
+) -> None:
+    with pytest.raises(Unreachable, match=why):
+        outbound.get(url, network=network)
+
+
+def test_an_operator_may_name_a_provider_on_an_inner_network() -> None:
+    def provider(**more: bool) -> LoginProvider:
+        return LoginProvider("inner", "Inner", "https://id.internal", "id", "secret", **more)
+
+    assert provider().network(demo=False) == "public"
+    assert provider(private_network=True).network(demo=False) == "private"
+    assert provider().network(demo=True) == "any"
