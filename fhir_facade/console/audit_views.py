@@ -20,15 +20,13 @@ from fhir_facade.audit.query import (
 from fhir_facade.console.desk import Desk, Reception
 from fhir_facade.console.periods import ENDS_EARLY, SECOND_US, WRITE_ONE, read_end, read_start
 from fhir_facade.fhir.dates import InvalidDate
+from fhir_facade.resources.audit_acts import INTERACTIONS, OTHERS, REST
 from smart_auth.web.routes import FORM, Route
 from smart_auth.web.times import moment
 
 PAGE = 50
 OUTCOMES = (("", "Any"), ("success", "Success"), ("refused", "Refused"), ("error", "Error"))
-ACTIONS = (
-    "rest", "export", "export-file", "login", "logout", "authorize", "consent", "token", "refresh",
-    "introspect", "revoke", "register", "launch", "admin",
-)  # fmt: skip
+ACTIONS = (*OTHERS, *INTERACTIONS)
 LONGEST = 200
 GREATEST_KEY = 2**63 - 1
 
@@ -79,7 +77,8 @@ class AuditViews:
         behind = _key(request.args.get("after", ""))
         query = AuditQuery(desk.slug, conditions, after=behind, limit=PAGE + 1)
         rows = desk.parts.audit.trail.find(query)
-        desk.record("audit trail read")
+        known = form.patient and desk.ports.patient_exists(desk.slug, form.patient)
+        desk.record("audit trail read", patient_id=form.patient if known else None)
         more = {**form.asked, "after": str(rows[PAGE - 1].pk)} if len(rows) > PAGE else None
         return _page(
             desk,
@@ -100,9 +99,21 @@ class AuditViews:
                 errors["user"] = "There is no user of this name."
             else:
                 asked["user"] = user.user_id
+        if written.patient and not _is_patient(desk, written.patient):
+            # What is in the address must be an id, whatever was written into the field.
+            errors["patient"] = "There is no patient of this account, nor was there one."
         if errors:
             return _page(desk, written, 422, errors=errors)
         return desk.to(f"/audit?{urlencode(asked)}" if asked else "/audit")
+
+
+def _is_patient(desk: Desk, patient: str) -> bool:
+    """Whether this is the id of a patient, or of one the trail still knows."""
+    if desk.ports.patient_exists(desk.slug, patient):
+        return True
+    return bool(
+        desk.parts.audit.trail.find(AuditQuery(desk.slug, (OfPatients((patient,)),), limit=1))
+    )
 
 
 def _key(text: str) -> int | None:
@@ -132,7 +143,9 @@ def _conditions(desk: Desk, form: AuditForm) -> tuple[tuple[Condition, ...], dic
         found.append(AnyOf((Among("user_id", (form.user,)), Among("actor", (form.user,)))))
     if form.patient:
         found.append(OfPatients((form.patient,)))
-    if form.action:
+    if form.action in INTERACTIONS:
+        found += [Among("action", (REST,)), Among("interaction", (form.action,))]
+    elif form.action:
         found.append(Among("action", (form.action,)))
     if form.outcome:
         found.append(Among("outcome", (form.outcome,)))

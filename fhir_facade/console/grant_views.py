@@ -115,6 +115,8 @@ class GrantViews:
             asked["app"] = key_of(client_id)
             known = desk.store.clients.get(desk.slug, client_id)
             errors |= {} if known else {"client_id": "There is no app of this id."}
+        if patient and not desk.ports.patient_exists(desk.slug, patient):
+            errors["patient"] = "There is no patient of this account."
         if errors:
             return self._page(
                 desk, 422, username=username, client_id=client_id, patient=patient, errors=errors

@@ -20,7 +20,7 @@ class TestGrants:
             ("username", "nurse", 1),
             ("client_id", "app", 2),
             ("patient", "p2", 1),
-            ("patient", "p", 0),
+            ("patient", "p3", 0),
         ):
             chief.open("/grants")
             page = chief.send("/grants", **{field: value})
@@ -29,13 +29,18 @@ class TestGrants:
 
     @pytest.mark.parametrize(
         ("field", "problem"),
-        [("username", "no user of this name"), ("client_id", "no app of this id")],
+        [
+            ("username", "no user of this name"),
+            ("client_id", "no app of this id"),
+            ("patient", "no patient of this account"),
+        ],
     )
     def test_unknown_names_are_said(self, chief: Browser, field: str, problem: str) -> None:
         chief.open("/grants")
         page = chief.send("/grants", **{field: "nothing"})
         assert page.status == 422
         assert problem in page.text
+        assert "nothing" not in page.location
 
     def test_one_ends_at_once_and_the_others_stay(self, house: House, chief: Browser) -> None:
         one, two = (launched(house, "doctor", p)["access_token"] for p in ("p1", "p2"))
@@ -154,7 +159,7 @@ class TestAudit:
         answer = house.fhir("Patient/p1", token)
         house.facade.audit.close()
         correlation = answer.headers["X-Correlation-Id"]
-        assert "Patient/p2" in self.search(chief, patient="p2", action="rest", outcome="success")
+        assert "Patient/p2" in self.search(chief, patient="p2", action="read", outcome="success")
         assert "<td" not in self.search(chief, patient="p3")
         assert "refused<" in self.search(chief, outcome="refused")
         assert "success<" not in self.search(chief, outcome="refused")
@@ -179,6 +184,7 @@ class TestAudit:
             ({"start": "soon"}, "Write a day as"),
             ({"start": "2026-02-01", "end": "2026-01-01"}, "must be after the start"),
             ({"user": "nobody-known"}, "no user of this name"),
+            ({"patient": "Adams"}, "no patient of this account"),
         ],
     )
     def test_what_is_not_understood_is_said(
@@ -202,7 +208,9 @@ class TestAudit:
 
     def test_looking_is_kept_as_well(self, house: House, chief: Browser) -> None:
         chief.open("/audit?patient=p1")
-        assert "audit trail read" in chief.open("/audit").text
+        assert "audit trail read" in self.search(chief, patient="p1", user="chief")
+        chief.open("/audit?patient=Adams")
+        assert "Adams" not in chief.open("/audit").text
 
 
 def test_the_overview_counts_and_names_what_waits(house: House, chief: Browser) -> None:
