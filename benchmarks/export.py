@@ -38,7 +38,7 @@ def section(sizes: Sizes) -> Table:
     )
     bare: list[Work] = []
     export: list[Work] = []
-    with tempfile.TemporaryDirectory(dir=mirrors.STATE.parent) as name:
+    with tempfile.TemporaryDirectory(dir=mirrors.place()) as name:
         folder = Path(name)
         mirror = mirrors.copy_of(sizes.large, folder)
         for number in range(sizes.export_rounds):

@@ -29,7 +29,7 @@ def section(sizes: Sizes) -> Table:
     idle: list[Answers] = []
     busy: list[Answers] = []
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=mirrors.STATE.parent)))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=mirrors.place())))
         mirrors.copy_of(sizes.large, folder)
         facade = stack.enter_context(servers.facade(folder))
         generator = stack.enter_context(Generator())

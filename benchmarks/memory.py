@@ -24,7 +24,7 @@ def section(sizes: Sizes) -> Table:
         ("resources", "exported", "export worker", "web worker", "export took, s"),
     )
     for size in (sizes.small, sizes.large):
-        with tempfile.TemporaryDirectory(dir=mirrors.STATE.parent) as folder:
+        with tempfile.TemporaryDirectory(dir=mirrors.place()) as folder:
             mirrors.copy_of(size, Path(folder))
             table.add(f"{size:,}", *_run(Path(folder), size, sizes.requests))
     table.notes.append("Aim: the larger mirror takes no more of its own than the smaller one.")

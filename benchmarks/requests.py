@@ -78,7 +78,7 @@ def section(sizes: Sizes) -> Table:
         ("", "us per request", "KB", "x hello", "aim"),
     )
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=mirrors.STATE.parent)))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=mirrors.place())))
         mirrors.copy_of(sizes.small, folder)
         hello = stack.enter_context(servers.hello(folder))
         facade = stack.enter_context(servers.facade(folder))

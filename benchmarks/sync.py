@@ -40,7 +40,7 @@ def section(sizes: Sizes) -> Table:
     works: dict[str, list[Work]] = {"mapping": [], "changed": [], "unchanged": [], "remap": []}
     for _ in range(max(sizes.rounds // 2, 1)):
         with (
-            tempfile.TemporaryDirectory(dir=_state()) as folder,
+            tempfile.TemporaryDirectory(dir=mirrors.place()) as folder,
             emulator(sizes.appointments) as url,
         ):
             mirror = Path(folder) / "mirror.db"
@@ -179,8 +179,3 @@ def emulator(appointments: int) -> Iterator[str]:
         finally:
             process.terminate()
             process.wait(30)
-
-
-def _state() -> Path:
-    mirrors.STATE.mkdir(parents=True, exist_ok=True)
-    return mirrors.STATE.parent
