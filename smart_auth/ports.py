@@ -81,7 +81,9 @@ class RefusalShown:
 class AccessShown:
     """One line of a patient's access log; `at` in epoch seconds. `client_id` and `user_id` are the
     authorization server's own; `kind` is the FHIR interaction or the act (`read`, `search-type`,
-    `export`, `consent`…), `outcome` success or refused. `cursor` goes on behind this line."""
+    `export`, `consent`…), `outcome` success or refused. `cursor` goes on behind this line. Of an
+    administrative act `actor` did it, as in `AccessEvent`, to the user or app named; `act` is the
+    trail's fixed text for it."""
 
     at: int
     kind: str
@@ -90,6 +92,8 @@ class AccessShown:
     user_id: str | None
     outcome: str
     cursor: str
+    actor: str | None = None
+    act: str = ""
 
 
 @dataclass(frozen=True)

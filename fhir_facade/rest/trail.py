@@ -106,4 +106,6 @@ def _access(row: AuditRow) -> AccessShown:
         user_id=row.user_id,
         outcome=row.outcome,
         cursor=str(row.pk),
+        actor=row.actor,
+        act=row.reason or "",
     )

@@ -135,7 +135,7 @@ class ClientStore:
 
     def delete(self, tenant: str, client_id: str) -> bool:
         """Remove the client; its tokens stop at once, its grants end, and what was under way to one
-        is gone, so that a later client of the same id inherits nothing."""
+        is gone, so that a later client of the same id inherits nothing. Its name stays for logs."""
         c, g = t.client.c, t.access_grant.c
         with self._database.write() as connection:
             for table in (t.pending_authorization, t.launch, t.authorization_code):
@@ -147,10 +147,22 @@ class ClientStore:
                 .where(g.tenant == tenant, g.client_id == client_id, g.revoked_at.is_(None))
                 .values(revoked_at=clock.now(), revoked_why="app deleted")
             )
-            gone = connection.execute(
-                delete(t.client).where(c.tenant == tenant, c.client_id == client_id)
-            )
-            return gone.rowcount > 0
+            name = connection.execute(
+                delete(t.client)
+                .where(c.tenant == tenant, c.client_id == client_id)
+                .returning(c.name)
+            ).scalar()
+            if name is not None:
+                _keep_name(connection, tenant, client_id, name)
+            return name is not None
+
+    def former_name(self, tenant: str, client_id: str) -> str | None:
+        """What a deleted client was called."""
+        f = t.former_client.c
+        with self._database.read() as connection:
+            return connection.execute(
+                select(f.name).where(f.tenant == tenant, f.client_id == client_id)
+            ).scalar()
 
     def fetched_keys(self, tenant: str, client_id: str) -> FetchedKeys | None:
         """The key set last fetched for the client."""
@@ -179,6 +191,13 @@ def insert_client(connection: Connection, client: Client) -> None:
     """Register, as part of a transaction. Raises SQLAlchemy's IntegrityError."""
     connection.execute(insert(t.client).values(_values(client)))
     _put_lists(connection, client)
+
+
+def _keep_name(connection: Connection, tenant: str, client_id: str, name: str) -> None:
+    """The name of the client deleted last under this id."""
+    f, key = t.former_client.c, {"tenant": tenant, "client_id": client_id}
+    connection.execute(delete(t.former_client).where(f.tenant == tenant, f.client_id == client_id))
+    connection.execute(insert(t.former_client).values(**key, name=name, deleted_at=clock.now()))
 
 
 def _put_lists(connection: Connection, client: Client) -> None:

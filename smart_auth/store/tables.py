@@ -96,6 +96,16 @@ client_patient = Table(
 )
 """Read only where the client has `patients_limited`."""
 
+former_client = Table(
+    "former_client",
+    metadata,
+    _tenant(),
+    Column("client_id", String(128), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("deleted_at", BigInteger, nullable=False),
+)
+"""What deleted apps were called: logs name them for as long as anybody reads those."""
+
 client_jwks = Table(
     "client_jwks",
     metadata,
@@ -227,6 +237,7 @@ session = Table(
     Column("auth_time", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
+    Index(None, "tenant", "user_id"),
 )
 
 pending_authorization = Table(

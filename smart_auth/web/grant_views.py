@@ -14,7 +14,7 @@ from smart_auth.scope_words import describe
 from smart_auth.scopes import Scope
 from smart_auth.sessions import Sessions
 from smart_auth.web import pages
-from smart_auth.web.launch_pages import patient_shown
+from smart_auth.web.launch_pages import app_name, patient_shown
 from smart_auth.web.routes import FORM, Route
 from smart_auth.web.steps import stale_form
 from smart_auth.web.times import day, moment
@@ -80,7 +80,7 @@ class GrantViews:
         scopes = self._core.scopes(grant.scope)
         return {
             "id": grant.grant_id,
-            "app": self._app(tenant, grant.client_id),
+            "app": app_name(self._core, tenant, grant.client_id),
             "patient": self._patient(tenant, grant.context.patient),
             "since": day(tenant, grant.created_at),
             "used": moment(tenant, grant.last_used_at),
@@ -91,7 +91,7 @@ class GrantViews:
     def _decision_shown(self, tenant: TenantInfo, decision: ConsentRecord) -> dict[str, Any]:
         return {
             "at": moment(tenant, decision.decided_at),
-            "app": self._app(tenant, decision.client_id),
+            "app": app_name(self._core, tenant, decision.client_id),
             "patient": self._patient(tenant, decision.patient_id),
             "granted": decision.decision == "granted",
         }
@@ -99,10 +99,6 @@ class GrantViews:
     def _sentence(self, tenant: TenantInfo, user: User, item: Scope | str) -> str:
         known = () if isinstance(item, str) else self._core.ports.categories(tenant.slug, item.type)
         return describe(item, user.role, known)
-
-    def _app(self, tenant: TenantInfo, client_id: str) -> str:
-        client = self._core.store.clients.get(tenant.slug, client_id)
-        return client_id if client is None else client.name
 
     def _patient(self, tenant: TenantInfo, patient_id: str | None) -> str | None:
         patient = patient_shown(self._core, tenant, patient_id)

@@ -101,6 +101,15 @@ def patient_shown(core: Core, tenant: TenantInfo, patient: str | None) -> Patien
     return found[0] if found else PatientChoice(patient, patient, "", "")
 
 
+def app_name(core: Core, tenant: TenantInfo, client_id: str) -> str:
+    """An app as people know it, a deleted one too."""
+    client = core.store.clients.get(tenant.slug, client_id)
+    if client is not None:
+        return client.name
+    former = core.store.clients.former_name(tenant.slug, client_id)
+    return "an app that was deleted" if former is None else f"{former} (deleted)"
+
+
 def problem_page(
     core: Core, tenant: TenantInfo, text: str, received: str | None = None
 ) -> Response:

@@ -12,10 +12,10 @@ from flask import Response, request
 from smart_auth.access_words import what, who
 from smart_auth.core import Core
 from smart_auth.ports import AccessShown, TenantInfo
-from smart_auth.records import Client, User
+from smart_auth.records import User
 from smart_auth.sessions import Sessions
 from smart_auth.web import pages
-from smart_auth.web.launch_pages import patient_shown
+from smart_auth.web.launch_pages import app_name, patient_shown
 from smart_auth.web.routes import READ, Route
 from smart_auth.web.times import moment
 from smart_auth.web.visitor import visit
@@ -67,16 +67,19 @@ class LogViews:
             return None if user_id is None else self._core.store.users.get(tenant.slug, user_id)
 
         @cache
-        def client(client_id: str | None) -> Client | None:
-            if client_id is None:
-                return None
-            return self._core.store.clients.get(tenant.slug, client_id)
+        def app(client_id: str | None) -> str | None:
+            return None if client_id is None else app_name(self._core, tenant, client_id)
 
         return [
             {
                 "at": moment(tenant, access.at),
-                "who": who(reader, user(access.user_id), client(access.client_id), access),
-                "what": what(access),
+                "who": who(
+                    reader,
+                    user(access.actor if access.kind == "admin" else access.user_id),
+                    app(access.client_id),
+                    access,
+                ),
+                "what": what(reader, user(access.user_id), app(access.client_id), access),
                 "outcome": access.outcome,
             }
             for access in found

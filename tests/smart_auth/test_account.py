@@ -254,11 +254,61 @@ class TestAccessLog:
         open_page(tab, LOG, "ann")
         lines = lines_of(tab)
         assert lines == [
-            ("An app", "The data was exported, with that of a whole group", "done"),
+            ("An app that was deleted", "The data was exported, with that of a whole group",
+             "done"),
             ("Dr. Ida &lt;Roe&gt; (a practitioner), with Public &lt;app&gt;",
              "The record was used", "done"),
             ("You, with Public &lt;app&gt;", "Access was allowed", "done"),
         ]  # fmt: skip
+
+    def test_names_an_app_that_was_deleted(
+        self, tab: Tab, facade: FakeFacade, store: AuthStore
+    ) -> None:
+        facade.record(AccessEvent("acme", "read", "success", "public", None, "p1"))
+        admin.delete_client(store, "acme", "public")
+        open_page(tab, LOG, "ann")
+        assert lines_of(tab) == [("Public &lt;app&gt; (deleted)", "The record was used", "done")]
+
+    @pytest.mark.parametrize(
+        ("act", "client_id", "of", "words"),
+        [
+            ("patient assigned to a user", None, "doctor", "Opened to Dr. Roe (a practitioner)"),
+            ("patient assigned to a user", None, "ann", "Opened to you"),
+            ("patient taken from a user", None, "doctor",
+             "No longer open to Dr. Roe (a practitioner)"),
+            ("patient given to an app", "public", None, "Opened to an app: Public &lt;app&gt;"),
+            ("grant ended", "public", "doctor",
+             "Access was ended: Dr. Roe (a practitioner), with Public &lt;app&gt;"),
+            ("grant ended", "public", None, "Access was ended: Public &lt;app&gt;"),
+            ("something new", "public", "doctor",
+             "The clinic&#39;s settings for the record were changed"),
+        ],
+    )  # fmt: skip
+    def test_says_who_administered_what(
+        self,
+        tab: Tab,
+        facade: FakeFacade,
+        people: dict[str, User],
+        store: AuthStore,
+        act: str,
+        client_id: str | None,
+        of: str | None,
+        words: str,
+    ) -> None:
+        admin.change_user(store, people["doctor"], name="Dr. Roe")
+        boss = admin.create_user(store, "acme", "boss", PASSWORD, role="admin", name="Bo Ss")
+        named = None if of is None else people[of].user_id
+        for actor in (boss.user_id, admin.OPERATOR):
+            facade.record(
+                AccessEvent(
+                    "acme", "admin", "success", client_id, named, "p1", reason=act, actor=actor
+                )
+            )
+        open_page(tab, LOG, "ann")
+        assert lines_of(tab) == [
+            ("The clinic", words, "done"),
+            ("Bo Ss (an administrator)", words, "done"),
+        ]
 
     def test_goes_on_by_links(
         self, tab: Tab, facade: FakeFacade, monkeypatch: pytest.MonkeyPatch
@@ -300,8 +350,16 @@ class TestAccessLog:
             ("something-new", None, "success", "The record was used"),
         ],
     )
-    def test_words(self, kind: str, resource_type: str | None, outcome: str, words: str) -> None:
-        assert what(AccessShown(0, kind, resource_type, None, None, outcome, "1")) == words
+    def test_words(
+        self,
+        people: dict[str, User],
+        kind: str,
+        resource_type: str | None,
+        outcome: str,
+        words: str,
+    ) -> None:
+        access = AccessShown(0, kind, resource_type, None, None, outcome, "1")
+        assert what(people["ann"], None, None, access) == words
 
 
 class TestHeader:

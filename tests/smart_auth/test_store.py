@@ -149,6 +149,17 @@ def test_clients_come_back_as_they_were(store: AuthStore, tenant: str) -> None:
     assert store.clients.get(tenant, "app") is None
 
 
+def test_the_name_of_a_deleted_client_stays(store: AuthStore, tenant: str) -> None:
+    for name in ("First", "Second"):
+        document = {"client_id": "app", "redirect_uris": [REDIRECT], "client_name": name}
+        admin.create_client(store, tenant, document)
+        assert store.clients.delete(tenant, "app")
+        assert store.clients.former_name(tenant, "app") == name
+    assert not store.clients.delete(tenant, "never")
+    assert store.clients.former_name(tenant, "never") is None
+    assert store.clients.former_name(tenant + "x", "app") is None
+
+
 def test_users_come_back_as_they_were(store: AuthStore, tenant: str) -> None:
     made = admin.create_user(
         store, tenant, "Zoë", "a password", role="patient", patients=["p2", "p1"], scopes="openid"

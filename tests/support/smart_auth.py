@@ -112,7 +112,9 @@ class FakeFacade:
             if not after or place < int(after)
         ]
         return [
-            AccessShown(0, e.action, None, e.client_id, e.user_id, e.outcome, place)
+            AccessShown(
+                0, e.action, None, e.client_id, e.user_id, e.outcome, place, e.actor, e.reason or ""
+            )
             for place, e in newest[:limit]
         ]
 
