@@ -10,6 +10,7 @@ import logging
 import random
 import re
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -29,8 +30,12 @@ def correlation_id() -> str | None:
 def new_correlation_id() -> str:
     """A fresh id: 16 hex digits, as the upstreams show them. It guards nothing, so it is drawn
     without asking the system for randomness, which costs more than the rest of a small request.
+
+    Ids begin with the time, so that an index of them grows at its end: at random places it would
+    cost a page for each id. Of those of one microsecond 13 bits are drawn.
     """
-    return f"{random.getrandbits(64):016x}"
+    begun = time.time_ns() // 1000 << 13 | random.getrandbits(13)
+    return f"{begun & 0xFFFF_FFFF_FFFF_FFFF:016x}"
 
 
 def set_correlation_id(value: str | None) -> str:

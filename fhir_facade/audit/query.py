@@ -21,6 +21,7 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    union,
 )
 from sqlalchemy.engine import Engine
 
@@ -160,6 +161,10 @@ _WALKED: frozenset[Column] = frozenset(
     {"client_id", "user_id", "fhir_user", "actor", "action", "interaction", "resource_id"}
 )
 """Columns with an index in the order of keys: one value of them is one walk."""
+_NAMING: frozenset[Column] = frozenset(
+    {"client_id", "user_id", "fhir_user", "actor", "resource_id", "correlation_id", "pk"}
+)
+"""Columns that name somebody or something."""
 _MOST_WALKS = 40
 
 
@@ -186,12 +191,13 @@ class Trail:
     def count(self, query: AuditQuery, at_most: int | None = None) -> int:
         """How many rows there are in all; counting stops at `at_most`. `after` and `limit` do not
         matter."""
-        rows = _matching(query, (_e.pk,))
-        if at_most is not None:
-            rows = rows.limit(at_most)
+        keys = [_matching(walk, (_e.pk,)).limit(at_most) for walk in walks(query)]
+        # Each walk within a query of its own, so that its limit stops it.
+        rows = keys[0] if len(keys) == 1 else union(*(select(one.subquery()) for one in keys))
         with self._engine.connect() as connection:
             counted = select(func.count()).select_from(rows.subquery())
-            return connection.execute(counted).scalar_one()
+            found = connection.execute(counted).scalar_one()
+        return found if at_most is None else min(found, at_most)
 
     def get(self, tenant: str, key: int) -> AuditRow | None:
         """One row by its key."""
@@ -201,13 +207,36 @@ class Trail:
 
 def walks(query: AuditQuery) -> list[AuditQuery]:
     """The query as several, each of which walks along one index and stops at a full page: a
-    database asked for alternatives would collect all of them before it sorts."""
-    for place, condition in enumerate(query.conditions):
-        ways = _alternatives(condition)
-        if 1 < len(ways) <= _MOST_WALKS:
-            rest = query.conditions[:place] + query.conditions[place + 1 :]
-            return [replace(query, conditions=(way, *rest)) for way in ways]
+    database asked for alternatives would collect all of them before it sorts.
+
+    Of several conditions the one that names somebody or something leads; the rest are looked at on
+    the way.
+    """
+    conditions = query.conditions
+    ways = {place: _alternatives(one) for place, one in enumerate(conditions)}
+    leading = [place for place in ways if _names_one(conditions[place])] or list(ways)
+    if any(len(ways[place]) == 1 and _names_one(conditions[place]) for place in leading):
+        return [query]
+    for place in leading:
+        if 1 < len(ways[place]) <= _MOST_WALKS:
+            rest = conditions[:place] + conditions[place + 1 :]
+            return [replace(query, conditions=(way, *rest)) for way in ways[place]]
     return [query]
+
+
+def _names_one(condition: Condition) -> bool:
+    """Whether few of all rows can meet it."""
+    match condition:
+        case OfPatients():
+            return True
+        case Among(column):
+            return column in _NAMING
+        case AllOf(conditions):
+            return any(_names_one(one) for one in conditions)
+        case AnyOf(conditions):
+            return bool(conditions) and all(_names_one(one) for one in conditions)
+        case _:
+            return False
 
 
 def _alternatives(condition: Condition) -> tuple[Condition, ...]:
