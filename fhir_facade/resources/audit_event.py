@@ -34,8 +34,8 @@ from fhir_facade.resources.audit_acts import Code, act_of
 from fhir_facade.resources.definition import ResourceDefinition, date, reference, token
 
 _ABOUT = (
-    "Appointment", "CodeSystem", "ConceptMap", "DiagnosticReport", "Group", "Location",
-    "OperationDefinition", "Organization", "Patient", "Practitioner", "Provenance",
+    "Appointment", "AuditEvent", "CodeSystem", "ConceptMap", "DiagnosticReport", "Group",
+    "Location", "OperationDefinition", "Organization", "Patient", "Practitioner", "Provenance",
     "SearchParameter", "StructureDefinition", "ValueSet",
 )  # fmt: skip
 _SEARCH = (
