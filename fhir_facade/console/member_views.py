@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from flask import Response, request
 
@@ -43,8 +44,7 @@ class MemberViews:
             return _show(desk, group)
         action = pages.posted("action")
         if action == "search":
-            listed = [one.patient_id for one in desk.parts.groups.listed(desk.slug, group.group_id)]
-            return _show(desk, group, search=search_patients(desk, listed))
+            return _show(desk, group, search=search_patients(desk, partial(_listed, desk, group)))
         if not is_current(group):
             return _show(desk, group, 409, problem=CHANGED)
         try:
@@ -86,9 +86,14 @@ def _save(desk: Desk, group: GroupDefinition) -> Response:
             put.append(member)
     if errors:
         return _show(desk, group, 422, rows=rows, errors=errors)
-    had = {one.patient_id: one for one in desk.parts.groups.listed(desk.slug, group.group_id)}
+    had = _listed(desk, group, [row.patient_id for row in rows] + sorted(take))
     changed = [one for one in put if one.patient_id in had and had[one.patient_id] != one]
     return _keep(desk, group, changed, sorted(take & had.keys()))
+
+
+def _listed(desk: Desk, group: GroupDefinition, ids: Sequence[str]) -> dict[str, GroupMember]:
+    """Those of the patients who are on the list."""
+    return desk.parts.groups.listed_among(desk.slug, group.group_id, ids)
 
 
 def _keep(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from smart_auth.web import pages
 from smart_auth.web.routes import FORM, Route
 
 MOST_FOUND = 50
+MOST_LOOKED_AT = 400
 PAGE = 100
 
 
@@ -29,14 +30,16 @@ class Search:
     more: bool = False
 
 
-def search_patients(desk: Desk, but: Collection[str] = ()) -> Search:
-    """The patients that match the form's `q`, without those who are there already."""
+def search_patients(desk: Desk, there: Callable[[Sequence[str]], Collection[str]]) -> Search:
+    """The patients that match the form's `q`, without those who are there already: `there` says who
+    of the ids is."""
     text = pages.posted("q").strip()
-    listed = frozenset(but)
-    found = desk.ports.choose_patients(desk.slug, None, text, MOST_FOUND + 1 + len(listed))
+    found = desk.ports.choose_patients(desk.slug, None, text, MOST_LOOKED_AT)
     desk.record("patients searched")
+    listed = there([patient.id for patient in found])
     others = [patient for patient in found if patient.id not in listed]
-    return Search(text, others[:MOST_FOUND], len(others) > MOST_FOUND)
+    more = len(others) > MOST_FOUND or len(found) == MOST_LOOKED_AT
+    return Search(text, others[:MOST_FOUND], more)
 
 
 def chosen_patients(desk: Desk) -> list[str]:
@@ -180,7 +183,7 @@ def _answer(desk: Desk, holder: _Holder) -> Response:
         return _show(desk, holder)
     action = pages.posted("action")
     if action == "search":
-        return _show(desk, holder, search=search_patients(desk, holder.patients))
+        return _show(desk, holder, search=search_patients(desk, holder.patients.intersection))
     if not is_current(holder.thing):
         return _show(desk, holder, 409, problem=CHANGED)
     try:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
-from sqlalchemy import ColumnElement, Connection, delete, select, update
+from sqlalchemy import ColumnElement, Connection, delete, exists, select, update
 
 from fhir_facade.errors import Conflict, InvalidRequest, NotFound
 from fhir_facade.fhir.ids import is_id
-from fhir_facade.mirror.tables import group_definition, group_listed
-from fhir_facade.mirror.upsert import insert_ignore, upsert
+from fhir_facade.mirror.tables import OPEN, group_definition, group_listed, resource_version
+from fhir_facade.mirror.upsert import insert_ignore
+from fhir_facade.mirror.version_writer import insert_rows
 from fhir_facade.resources.group import GroupMember
 
 Rule = Literal["listed", "tenant", "site"]
@@ -108,6 +109,49 @@ def listed_of(
     return found
 
 
+def left_of(
+    conn: Connection, tenant: str, group_id: str, now_us: int, limit: int
+) -> list[GroupMember]:
+    """Those on the list who are in the group no more, as far as they are known: a reference to them
+    must lead somewhere."""
+    v = resource_version.c
+    known = exists().where(
+        v.tenant == _p.tenant,
+        v.type == "Patient",
+        v.id == _p.patient_id,
+        v.to_revision == OPEN,
+        v.deleted.is_(False),
+    )
+    query = (
+        select(*_COLUMNS)
+        .where(*_of(tenant, group_id), known)
+        .where(_p.inactive.is_(True) | (_p.period_end_us <= now_us))
+        .order_by(_p.patient_id)
+        .limit(limit)
+    )
+    return [replace(GroupMember(*row), inactive=True) for row in conn.execute(query)]
+
+
+def is_current(conn: Connection, tenant: str, definition: GroupDefinition) -> bool:
+    """Whether the definition is as it was read."""
+    query = select(_g.version).where(_g.tenant == tenant, _g.group_id == definition.group_id)
+    return conn.execute(query).scalar() == definition.version
+
+
+def note_refresh(conn: Connection, tenant: str, definition: GroupDefinition, now_us: int) -> None:
+    """The members are those of this instant; unless the definition changed since: then they are to
+    be found anew."""
+    conn.execute(
+        update(group_definition)
+        .where(
+            _g.tenant == tenant,
+            _g.group_id == definition.group_id,
+            _g.version == definition.version,
+        )
+        .values(refreshed_us=now_us)
+    )
+
+
 def write(conn: Connection, tenant: str, definition: GroupDefinition, as_of: int | None) -> None:
     """Add or change a group, members and all. Raises as `touch` does."""
     key = {"tenant": tenant, "group_id": definition.group_id}
@@ -143,30 +187,21 @@ def put_members(
     conn: Connection, tenant: str, group_id: str, members: Sequence[GroupMember]
 ) -> None:
     """Add these members, or give those who are there these periods."""
-    rows = [
-        {
-            "tenant": tenant,
-            "group_id": group_id,
-            "patient_id": member.patient_id,
-            "period_start_us": member.start_us,
-            "period_end_us": member.end_us,
-            "inactive": member.inactive,
-        }
-        for member in members
-    ]
-    for start in range(0, len(rows), _BATCH):
-        upsert(
-            conn,
-            group_listed,
-            rows[start : start + _BATCH],
-            ("period_start_us", "period_end_us", "inactive"),
-        )
+    take_members(conn, tenant, group_id, [member.patient_id for member in members])
+    insert_rows(
+        conn,
+        group_listed,
+        [
+            (tenant, group_id, one.patient_id, one.start_us, one.end_us, one.inactive)
+            for one in members
+        ],
+    )
 
 
 def take_members(conn: Connection, tenant: str, group_id: str, patients: Sequence[str]) -> None:
     """Strike these patients from the group's list."""
-    if patients:
-        named = _p.patient_id.in_(list(patients))
+    for start in range(0, len(patients), _BATCH):
+        named = _p.patient_id.in_(patients[start : start + _BATCH])
         conn.execute(delete(group_listed).where(*_of(tenant, group_id), named))
 
 

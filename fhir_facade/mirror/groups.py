@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, exists, func, select, update
+from sqlalchemy import Connection, func, select, update
 
 from fhir_facade import clock
 from fhir_facade.fhir import json
@@ -20,10 +20,7 @@ from fhir_facade.mirror.group_rules import RuleNow, due, joining, leaving
 from fhir_facade.mirror.publication import Candidate, Publication
 from fhir_facade.mirror.tables import (
     OPEN,
-    group_definition,
-    group_listed,
     group_member,
-    resource_version,
 )
 from fhir_facade.mirror.version_writer import insert_rows
 from fhir_facade.resources.group import DEFINITION as GROUP
@@ -132,6 +129,13 @@ class GroupStore:
         with self._database.read() as conn:
             return group_records.listed_page(conn, tenant, group_id, after, limit)
 
+    def listed_among(
+        self, tenant: str, group_id: str, patients: Sequence[str]
+    ) -> dict[str, GroupMember]:
+        """Those of the patients who are on a group's list, by id."""
+        with self._database.read() as conn:
+            return group_records.listed_of(conn, tenant, group_id, patients)
+
     def counts(self, tenant: str) -> dict[str, int]:
         """How many members each group has now; groups without any are left out."""
         m = group_member.c
@@ -204,14 +208,14 @@ class GroupStore:
             done = len(joins) < _CHUNK and len(leaves) < _CHUNK
             with self._database.write() as conn:
                 publication = Publication(conn, tenant, self._now_us())
-                if not _is_current(conn, tenant, definition):
+                if not group_records.is_current(conn, tenant, definition):
                     # It was changed or removed meanwhile: who did that finds its members.
                     return last
                 _change_members(conn, publication, rule, joins, leaves)
                 self._publish(conn, publication, definition, rule)
                 last = publication.flush() or last
                 if done:
-                    _note_refresh(conn, rule, definition.version)
+                    group_records.note_refresh(conn, tenant, definition, rule.now_us)
                     return last
 
     def _publish(
@@ -240,45 +244,10 @@ class GroupStore:
         if rule.kind != "listed":
             return listed(members)
         rows = group_records.listed_of(conn, rule.tenant, rule.group_id, members)
-        left = _left(conn, rule, LISTED_MEMBERS - quantity)
+        left = group_records.left_of(
+            conn, rule.tenant, rule.group_id, rule.now_us, LISTED_MEMBERS - quantity
+        )
         return [*(rows.get(patient, GroupMember(patient)) for patient in members), *left]
-
-
-def _is_current(conn: Connection, tenant: str, definition: GroupDefinition) -> bool:
-    g = group_definition.c
-    query = select(g.version).where(g.tenant == tenant, g.group_id == definition.group_id)
-    return conn.execute(query).scalar() == definition.version
-
-
-def _note_refresh(conn: Connection, rule: RuleNow, version: int) -> None:
-    """Unless the definition changed since: then its members are to be found anew."""
-    g = group_definition.c
-    conn.execute(
-        update(group_definition)
-        .where(g.tenant == rule.tenant, g.group_id == rule.group_id, g.version == version)
-        .values(refreshed_us=rule.now_us)
-    )
-
-
-def _left(conn: Connection, rule: RuleNow, limit: int) -> list[GroupMember]:
-    """Those on the list who are in the group no more, as far as they are known: their reference
-    must lead somewhere."""
-    p, v = group_listed.c, resource_version.c
-    known = exists().where(
-        v.tenant == p.tenant,
-        v.type == "Patient",
-        v.id == p.patient_id,
-        v.to_revision == OPEN,
-        v.deleted.is_(False),
-    )
-    query = (
-        select(p.patient_id, p.period_start_us, p.period_end_us, p.inactive)
-        .where(p.tenant == rule.tenant, p.group_id == rule.group_id, known)
-        .where(p.inactive.is_(True) | (p.period_end_us <= rule.now_us))
-        .order_by(p.patient_id)
-        .limit(limit)
-    )
-    return [replace(GroupMember(*row), inactive=True) for row in conn.execute(query)]
 
 
 def _change_members(

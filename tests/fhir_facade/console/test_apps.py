@@ -241,6 +241,18 @@ class TestPatients:
         assert page.status == 409
         assert house.client("app").patients == {"p2"}
 
+    def test_those_on_the_list_are_not_found_again(
+        self, house: House, chief: Browser, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("fhir_facade.console.patient_views.MOST_LOOKED_AT", 2)
+        admin.change_client(
+            house.facade.auth_store, house.client("app"), patients=frozenset({"p1"})
+        )
+        page = self.search(chief, "/apps/app/patients", "ad")
+        found = page.text.partition("<legend>Found")[2]
+        assert ('value="p1"' in found, 'value="p2"' in found) == (False, True)
+        assert "There are more: narrow the list" in page.text
+
     def test_page_by_page(
         self, house: House, chief: Browser, monkeypatch: pytest.MonkeyPatch
     ) -> None:

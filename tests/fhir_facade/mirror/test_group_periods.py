@@ -148,6 +148,7 @@ def test_members_are_put_and_taken_one_by_one(house: House) -> None:
     assert house.at(1_005) == ["p2"]
     page = house.store.listed("acme", "g", after="p2", limit=5)
     assert page == [GroupMember("p3", end_us=1_005 * SECOND)]
+    assert house.store.listed_among("acme", "g", ["p1", "p3"]) == {"p3": page[0]}
 
 
 def test_a_change_of_what_was_changed_since_is_refused(house: House) -> None:
