@@ -30,12 +30,14 @@ from fhir_facade.mirror.sql import (
     Condition,
     Sql,
     any_of,
+    exists,
     join,
     one_of,
     run,
     unindexed,
     wrap,
 )
+from fhir_facade.mirror.version_writer import CATEGORY_PARAM
 from fhir_facade.resources.extract import FOLDED_LENGTH, fold, storable, token_key
 
 INSTANT_WIDTH_US = 1_000
@@ -124,9 +126,14 @@ def indexed(table: str, param: str, wanted: Sql | None, scope: Scope) -> Conditi
         # Without the columns of the look-up index, which SQLite would take for the better way in.
         here = Sql(f"t.param = ?{given.text}", (param, *given.values))
     return Condition(
-        test=wrap(f"EXISTS (SELECT 1 FROM {table} t WHERE t.version_pk = v.pk AND ", here),  # noqa: S608
+        test=exists(
+            wrap(f"SELECT 1 FROM {table} t WHERE t.version_pk = v.pk AND ", here, ""),  # noqa: S608
+            scope.dialect,
+        ),
         rows=wrap(f"SELECT t.version_pk FROM {table} t WHERE ", everywhere, ""),  # noqa: S608
         exact=True,
+        # A tombstone keeps its categories and nothing else.
+        living=param != CATEGORY_PARAM and not scope.at_any_time,
     )
 
 
@@ -141,7 +148,7 @@ def compartments(
     here = f"SELECT 1 FROM {tables} WHERE c.version_pk = v.pk AND "  # noqa: S608 - tables of ours
     all_of_them = f"SELECT c.version_pk FROM {listing} WHERE {at}"  # noqa: S608
     return Condition(
-        test=wrap(f"EXISTS ({here}", test),
+        test=exists(wrap(here, test, ""), scope.dialect),
         rows=Sql(all_of_them + test.text, (*values, *test.values)),
         exact=True,
     )

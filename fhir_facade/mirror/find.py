@@ -189,7 +189,7 @@ def _within_reach(
 ) -> Query:
     scope = Scope(conn, tenant, resource_type, revision)
     within = reached(ReachScope(scope, reach), READING)
-    return Query(tenant, resource_type, revision, (wanted, within))
+    return Query(tenant, resource_type, revision, (within, wanted))
 
 
 def _now_us(conn: Connection, request: FindRequest) -> int:

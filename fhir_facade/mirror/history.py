@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from fhir_facade.mirror.criteria_sql import Scope
 from fhir_facade.mirror.find import admitted
-from fhir_facade.mirror.plan import FEW_ROWS, shortest
+from fhir_facade.mirror.plan import SOME_ROWS, from_list, shortest
 from fhir_facade.mirror.reach_sql import ReachScope, reached
 from fhir_facade.mirror.sql import Sql, join, one_of, run
 from fhir_facade.mirror.tables import OPEN
@@ -132,15 +132,10 @@ class _Walk:
             return everything, (Sql("v.id = ?", (request.resource_id,)),)
         scope = Scope(self._conn, request.tenant, self._type, request.span.made_until, True)
         within = reached(ReachScope(scope, request.reach), ("r",))
-        few = shortest(self._conn, (within,), FEW_ROWS)
+        few = shortest(self._conn, (within,), SOME_ROWS)
         if few is None or few.rows is None:
             return everything, (within.test,)
-        listed = Sql(
-            f"FROM (SELECT DISTINCT version_pk FROM ({few.rows.text})) d"  # noqa: S608
-            " CROSS JOIN resource_version v ON v.pk = d.version_pk",
-            few.rows.values,
-        )
-        return listed, () if few.exact else (within.test,)
+        return from_list(self._conn, few.rows), () if few.exact else (within.test,)
 
     def _within_reach(self, found: list[Row]) -> list[Row]:
         """The second check of each version, and of the version of each resource that is valid

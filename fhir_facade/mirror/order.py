@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from fhir_facade.mirror.criteria import Place, SortKey
 from fhir_facade.mirror.plan import Query
-from fhir_facade.mirror.sql import Sql, any_of, join, run, wrap
+from fhir_facade.mirror.sql import Sql, any_of, exists, join, run, wrap
 from fhir_facade.mirror.versions import ROW_NAMES, Row
 
 _COLUMNS = {
@@ -72,9 +72,11 @@ def _along_index(
 ) -> list[Row]:
     table, column = _COLUMNS[keys[0].kind]
     param, revision = keys[0].param, query.revision
-    # SQLite keeps to the order of a CROSS JOIN.
-    join_word = "CROSS JOIN" if conn.dialect.name == "sqlite" else "JOIN"
-    source = f"FROM {table} o {join_word} resource_version v ON v.pk = o.version_pk WHERE "
+    visit = "resource_version v ON v.pk = o.version_pk"
+    if conn.dialect.name != "sqlite":
+        # Which keeps it to this order, as SQLite keeps to that of any CROSS JOIN.
+        visit = "LATERAL (SELECT * FROM resource_version WHERE pk = o.version_pk OFFSET 0) v"
+    source = f"FROM {table} o CROSS JOIN {visit} WHERE "
     valid = Sql(
         "o.tenant = ? AND o.type = ? AND o.param = ?"
         " AND o.to_revision > ? AND o.from_revision <= ?",
@@ -96,10 +98,11 @@ def _without_value(
     conn: Connection, query: Query, keys: Sequence[SortKey], after: Place | None, limit: int
 ) -> list[Row]:
     table, _ = _COLUMNS[keys[0].kind]
-    none = Sql(
-        f"NOT EXISTS (SELECT 1 FROM {table} t WHERE t.version_pk = v.pk AND t.param = ?)",  # noqa: S608
+    value = Sql(
+        f"SELECT 1 FROM {table} t WHERE t.version_pk = v.pk AND t.param = ?",  # noqa: S608
         (keys[0].param,),
     )
+    none = wrap("NOT ", exists(value, conn.dialect.name), "")
     rest = query._replace(bounds=(*query.bounds, none))
     if len(keys) == 1:
         return rest._replace(after=None if after is None else str(after[0])).page(conn, limit)

@@ -1,8 +1,8 @@
 """Which way a query goes: along the ids, testing each row, or from the few rows that one of its
 conditions lists.
 
-PostgreSQL decides by itself. SQLite keeps no figures that would let it, so the conditions are asked
-how many rows they list, which stops at a small number.
+The conditions are asked how many rows they list, which stops at a small number. SQLite keeps no
+figures to decide by; those of PostgreSQL mislead it, and the tables grow between two looks at them.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from fhir_facade.mirror.sql import ALWAYS, Condition, Sql, join, run, unindexed
+from fhir_facade.mirror.sql import ALWAYS, Condition, Sql, join, run, unindexed, wrap
+from fhir_facade.mirror.tables import OPEN
 from fhir_facade.mirror.versions import ROW_NAMES, Row
 
 FEW_ROWS = 4_000
 """Up to so many listed rows are visited one by one and sorted; more are met along the ids, soon
 enough to fill a page of a type with a million rows."""
+SOME_ROWS = 20_000
+"""Up to so many are visited where rows along another order are tested each, and may all be far."""
 _RARER_TOGETHER = 5
 """Rows that must pass several conditions are met less often, so so many times more are visited."""
 _ENOUGH = 20
@@ -30,6 +33,9 @@ that visiting them all would take."""
 _PART_OF_LIST = 4
 
 
+_LIVING = (Sql("v.deleted = false"),)
+
+
 class Query(NamedTuple):
     """Rows of a type that are valid at a revision and pass all conditions. `bounds` are further
     conditions on `v`, of its own columns; `after` is the id that the rows come after."""
@@ -38,7 +44,7 @@ class Query(NamedTuple):
     type: str
     revision: int
     conditions: tuple[Condition, ...]
-    bounds: tuple[Sql, ...] = (Sql("v.deleted = false"),)
+    bounds: tuple[Sql, ...] = _LIVING
     after: str | None = None
 
     def matches(self, conn: Connection) -> Sql:
@@ -47,6 +53,10 @@ class Query(NamedTuple):
 
     def total(self, conn: Connection, at_most: int | None) -> int:
         """How many rows there are; counting stops at `at_most`."""
+        listing = self._only_listing()
+        if listing is not None:
+            distinct = wrap("SELECT DISTINCT version_pk FROM (", listing, ") z")
+            return _listed(conn, distinct, OPEN if at_most is None else at_most)
         few = shortest(conn, self._restricting(), FEW_ROWS)
         matches = self._by(conn, few or self._longer_list(conn))
         counting = Sql(f"SELECT count(*) {matches.text}", matches.values)
@@ -84,6 +94,14 @@ class Query(NamedTuple):
         text = f"SELECT v.type, v.id {matches.text} ORDER BY v.id LIMIT ?"
         return [(row[0], row[1]) for row in run(conn, Sql(text, (*matches.values, limit)))]
 
+    def _only_listing(self) -> Sql | None:
+        """What lists all rows and none beside them, if one condition does."""
+        restricting = self._restricting()
+        if len(restricting) != 1 or self.bounds != _LIVING or self.after is not None:
+            return None
+        [only] = restricting
+        return only.rows if only.exact and only.living else None
+
     def _restricting(self) -> tuple[Condition, ...]:
         return tuple(condition for condition in self.conditions if condition != ALWAYS)
 
@@ -95,8 +113,6 @@ class Query(NamedTuple):
 
     def _near_page(self, conn: Connection, limit: int, steps: int) -> list[Row] | None:
         """The page, if the first steps along the ids fill it."""
-        if conn.dialect.name != "sqlite":
-            return None
         start = "" if self.after is None else self.after
         text = (
             "SELECT id FROM resource_version WHERE tenant = ? AND type = ? AND id > ?"
@@ -112,7 +128,7 @@ class Query(NamedTuple):
 
     def _rows(self, conn: Connection, driver: Condition | None, limit: int) -> list[Row]:
         matches = self._by(conn, driver)
-        if driver is None and conn.dialect.name == "sqlite":
+        if driver is None:
             # Met in the order of their ids: nothing is sorted, no row too many is read.
             text = f"SELECT {ROW_NAMES} {matches.text} ORDER BY v.id LIMIT ?"
         else:
@@ -124,11 +140,7 @@ class Query(NamedTuple):
     def _by(self, conn: Connection, driver: Condition | None) -> Sql:
         source = Sql("FROM resource_version v")
         if driver is not None and driver.rows is not None:
-            source = Sql(
-                f"FROM (SELECT DISTINCT version_pk FROM ({driver.rows.text})) d"  # noqa: S608
-                " CROSS JOIN resource_version v ON v.pk = d.version_pk",
-                driver.rows.values,
-            )
+            source = from_list(conn, driver.rows)
         where = self.where(conn, driver)
         return Sql(f"{source.text} WHERE {where.text}", (*source.values, *where.values))
 
@@ -144,6 +156,18 @@ class Query(NamedTuple):
         return join(" AND ", (valid, *after, *self.bounds, *tests))
 
 
+def from_list(conn: Connection, listing: Sql) -> Sql:
+    """`FROM …`: the listed versions as `v`, visited one by one."""
+    if conn.dialect.name == "sqlite":
+        visit = "CROSS JOIN resource_version v ON v.pk = d.version_pk"
+    else:
+        visit = (
+            "CROSS JOIN LATERAL (SELECT * FROM resource_version WHERE pk = d.version_pk OFFSET 0) v"
+        )
+    distinct = f"FROM (SELECT DISTINCT version_pk FROM ({listing.text}) x) d"  # noqa: S608
+    return Sql(f"{distinct} {visit}", listing.values)
+
+
 def shortest(conn: Connection, conditions: Sequence[Condition], most: int) -> Condition | None:
     """The condition that lists the fewest rows, if those are at most so many."""
     return _shortest_of(conn, conditions, most)[0]
@@ -152,12 +176,11 @@ def shortest(conn: Connection, conditions: Sequence[Condition], most: int) -> Co
 def _shortest_of(
     conn: Connection, conditions: Sequence[Condition], most: int
 ) -> tuple[Condition | None, int]:
-    """The same, and how many rows it lists."""
-    if conn.dialect.name != "sqlite":
-        return None, 0
+    """The same, and how many rows it lists. The last are asked first: reaches stand in front, and
+    that of a group takes long to count."""
     best: Condition | None = None
     fewest = most + 1
-    for condition in conditions:
+    for condition in reversed(conditions):
         if condition.rows is None:
             continue
         listed = _listed(conn, condition.rows, fewest)
@@ -170,6 +193,6 @@ def _shortest_of(
 
 def _listed(conn: Connection, listing: Sql, at_most: int) -> int:
     """How many rows a listing has, counted up to `at_most`."""
-    text = f"SELECT count(*) FROM (SELECT 1 FROM ({listing.text}) LIMIT ?)"  # noqa: S608
+    text = f"SELECT count(*) FROM (SELECT 1 FROM ({listing.text}) x LIMIT ?) y"  # noqa: S608
     counted: int = run(conn, Sql(text, (*listing.values, at_most)))[0][0]
     return counted

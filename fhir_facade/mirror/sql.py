@@ -30,12 +30,14 @@ class Condition(NamedTuple):
     """A condition on the alias `v` of `resource_version`.
 
     `test` decides on one row of `v`. `rows`, where there is such a query, lists the versions that
-    can pass it, as `version_pk`; `exact` says that all of them do.
+    can pass it, as `version_pk`; `exact` says that all of them do, `living` that no tombstone nor
+    version of another revision is among them.
     """
 
     test: Sql
     rows: Sql | None = None
     exact: bool = False
+    living: bool = False
 
 
 ALWAYS = Condition(Sql("1 = 1"))
@@ -96,6 +98,12 @@ def one_of(column: str, values: Iterable[str], dialect: str) -> Sql:
     # More values than a statement may have marks.
     each = f"{column} IN (SELECT value FROM json_each(?))"  # noqa: S608 - a column of ours
     return Sql(each, (json.dumps(wanted).decode(),))
+
+
+def exists(part: Sql, dialect: str) -> Sql:
+    """That a query which hangs on the row has an answer, asked row by row: PostgreSQL turns others
+    into joins of whole tables, as its estimates take tenant, type and value to be independent."""
+    return wrap("EXISTS (", part, ")" if dialect == "sqlite" else " OFFSET 0)")
 
 
 def unindexed(column: str, conn: Connection) -> str:

@@ -29,11 +29,20 @@ from fhir_facade.mirror.criteria import (
 )
 from fhir_facade.mirror.database import Database
 from fhir_facade.mirror.find import FindRequest
-from fhir_facade.policy import AllPatients, Grant, Reach
+from fhir_facade.mirror.publish import Publisher
+from fhir_facade.policy import AllPatients, CategoryFilter, Grant, Reach, SomePatients
 from fhir_facade.resources.extract import fold
 from fhir_facade.resources.registry import REGISTRY
 from tests.support.databases import BOTH, shared_database
-from tests.support.published import SYDNEY, appointment, location, patient, publish, report
+from tests.support.published import (
+    SYDNEY,
+    appointment,
+    location,
+    output,
+    patient,
+    publish,
+    report,
+)
 
 CLASSES = {name: definition.reach for name, definition in REGISTRY.items()}
 ALL = Reach((Grant("user", "*", frozenset({"r", "s"}), AllPatients()),), CLASSES)
@@ -261,6 +270,23 @@ def test_no_more_than_at_most_are_counted(clinic: Database) -> None:
         request = FindRequest("acme", "Patient", (), ALL, 1, None, 1)
         assert find.count(conn, request) == 3
         assert find.count(conn, request, at_most=2) == 2
+
+
+def test_what_was_deleted_is_not_counted(database: Database) -> None:
+    publish(database, report(1, 1), report(2, 2))
+    subject = output("DiagnosticReport/r1")
+    Publisher(database, REGISTRY).publish("acme", "qubs", [subject], SYDNEY)
+    radiology = (CategoryFilter(None, "RAD"),)
+    by_category = Reach(
+        (Grant("user", "*", frozenset({"r", "s"}), AllPatients(), radiology),), CLASSES
+    )
+    of_one = Reach(
+        (Grant("user", "*", frozenset({"r", "s"}), SomePatients(frozenset({"p1"}))),), CLASSES
+    )
+    final = token("status", (None, "final"))
+    for reach, found in ((by_category, ["r2"]), (of_one, []), (ALL, ["r2"])):
+        assert search(database, "DiagnosticReport", reach=reach) == found
+        assert search(database, "DiagnosticReport", final, reach=reach) == found
 
 
 # The index against a reading of the resources themselves, on random data.
