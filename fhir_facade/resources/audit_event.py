@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fhir_facade.audit.query import AuditRow
@@ -33,11 +33,6 @@ from fhir_facade.policy import ReachClass
 from fhir_facade.resources.audit_acts import Code, act_of
 from fhir_facade.resources.definition import ResourceDefinition, date, reference, token
 
-_ABOUT = (
-    "Appointment", "AuditEvent", "CodeSystem", "ConceptMap", "DiagnosticReport", "Group",
-    "Location", "OperationDefinition", "Organization", "Patient", "Practitioner", "Provenance",
-    "SearchParameter", "StructureDefinition", "ValueSet",
-)  # fmt: skip
 _SEARCH = (
     token(
         "action",
@@ -67,7 +62,7 @@ _SEARCH = (
     reference(
         "entity",
         "entity.what",
-        targets=_ABOUT,
+        targets=("AuditEvent",),  # and every other type: `about_all`
         definition=search_parameter("AuditEvent-entity"),
     ),
     token("entity-type", "entity.type", definition=search_parameter("AuditEvent-entity-type")),
@@ -99,6 +94,16 @@ DEFINITION = ResourceDefinition(
     "that has the whole tenant with system/AuditEvent.rs. Newest first; an event can be found "
     "within a second.",
 )
+
+
+def about_all(definitions: tuple[ResourceDefinition, ...]) -> tuple[ResourceDefinition, ...]:
+    """The definitions, AuditEvent among them with an `entity` that leads to each of their types."""
+    types = tuple(sorted(one.type for one in definitions))
+    search = tuple(
+        replace(one, targets=types) if one.name == "entity" else one for one in DEFINITION.search
+    )
+    return tuple(replace(one, search=search) if one is DEFINITION else one for one in definitions)
+
 
 _APPLICATION = Code(DICOM_DCM, "110150", "Application")
 _RECIPIENT = Code(V3_PARTICIPATION_TYPE, "IRCP", "information recipient")

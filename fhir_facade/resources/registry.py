@@ -32,5 +32,7 @@ _DEFINITIONS = (
     provenance.DEFINITION,
 )
 
-REGISTRY: Mapping[str, ResourceDefinition] = MappingProxyType({d.type: d for d in _DEFINITIONS})
+REGISTRY: Mapping[str, ResourceDefinition] = MappingProxyType(
+    {d.type: d for d in audit_event.about_all(_DEFINITIONS)}
+)
 """Type name → definition, in alphabetical order."""

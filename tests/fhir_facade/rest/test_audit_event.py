@@ -259,3 +259,9 @@ def test_other_searches_do_not_lead_to_events(rest: RestApp) -> None:
     assert every.status_code == 400
     plain = rest.get("/Patient/p1/$everything", wide)
     assert b"AuditEvent" not in plain.data
+
+
+def test_an_event_can_be_about_a_resource_of_any_served_type() -> None:
+    entity = REGISTRY["AuditEvent"].parameter("entity")
+    assert entity is not None
+    assert set(entity.targets) == set(REGISTRY)

@@ -19,13 +19,14 @@ from fhir_facade.errors import InvalidRequest
 from fhir_facade.fhir.dates import format_instant
 from fhir_facade.fhir.validation import deep_check, fast_check
 from fhir_facade.resources.audit_acts import INTERACTIONS, OTHERS
-from fhir_facade.resources.audit_event import DEFINITION, AuditSource, audit_event
+from fhir_facade.resources.audit_event import AuditSource, audit_event
 from fhir_facade.resources.registry import REGISTRY
 from fhir_facade.rest.audit_search import condition
 from fhir_facade.search.evaluate import matches
 from fhir_facade.search.parse import parse
 from fhir_facade.search.query import SearchContext
 
+DEFINITION = REGISTRY["AuditEvent"]
 BASE = "https://fhir.example.org/fhir/acme"
 SOURCE = AuditSource(BASE, "Acme")
 ZONE = ZoneInfo("Australia/Sydney")
