@@ -17,6 +17,7 @@ from fhir_facade.console.user_forms import (
 )
 from smart_auth import admin, keyring
 from smart_auth.admin.user_rules import sees_one_patient
+from smart_auth.patient_search import look_for_patients
 from smart_auth.ports import PatientChoice
 from smart_auth.records import User
 from smart_auth.store import AlreadyExists
@@ -93,8 +94,8 @@ class NewUser:
         for exact in (chosen, text):
             if exact and ports.patient_exists(slug, exact):
                 return exact, ""
-        self._found = ports.choose_patients(slug, None, text, MOST_FOUND)
-        self._desk.record("patients searched")
+        desk = self._desk
+        self._found = look_for_patients(desk.core, slug, desk.admin, None, text, MOST_FOUND)
         if len(self._found) == 1:
             return self._found[0].id, ""
         return "", "Several patients match: choose one." if self._found else "No patient matches."

@@ -11,6 +11,7 @@ from flask import Response, request
 from fhir_facade.console.desk import APP, CHANGED, USER, Desk, Reception, is_current, key_of
 from smart_auth import admin
 from smart_auth.admin.user_rules import sees_one_patient
+from smart_auth.patient_search import look_for_patients, searched_for
 from smart_auth.ports import PatientChoice
 from smart_auth.records import Client, User
 from smart_auth.web import pages
@@ -33,9 +34,8 @@ class Search:
 def search_patients(desk: Desk, there: Callable[[Sequence[str]], Collection[str]]) -> Search:
     """The patients that match the form's `q`, without those who are there already: `there` says who
     of the ids is."""
-    text = pages.posted("q").strip()
-    found = desk.ports.choose_patients(desk.slug, None, text, MOST_LOOKED_AT)
-    desk.record("patients searched")
+    text = searched_for(pages.posted("q"))
+    found = look_for_patients(desk.core, desk.slug, desk.admin, None, text, MOST_LOOKED_AT)
     listed = there([patient.id for patient in found])
     others = [patient for patient in found if patient.id not in listed]
     more = len(others) > MOST_FOUND or len(found) == MOST_LOOKED_AT

@@ -100,6 +100,7 @@ OTHERS: Mapping[str, Act] = MappingProxyType(
         "consent": _security("consent", "C"),
         "introspect": _security("introspect", "R"),
         "launch": _security("launch", "C"),
+        "patient-search": _security("patient-search", "E"),
         "refresh": _security("refresh", "E"),
         "register": _security("register", "C"),
         "revoke": _security("revoke", "D"),

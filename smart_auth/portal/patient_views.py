@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from flask import Response, request
 
 from smart_auth.admin import ChangedSince
+from smart_auth.patient_search import look_for_patients, searched_for
 from smart_auth.portal.app_forms import kind_of
 from smart_auth.portal.app_views import CHANGED
 from smart_auth.portal.apps import NeedsApproval
@@ -17,7 +18,6 @@ from smart_auth.web import pages
 from smart_auth.web.routes import FORM, Route
 
 MOST_FOUND = 50
-LONGEST_SEARCH = 200
 
 DONE = {
     "added": "The list of patients has grown.",
@@ -43,7 +43,7 @@ class PatientViews:
             return self._page(desk, app, told=DONE.get(request.args.get("done", ""), ""))
         action = pages.posted("action")
         if action == "search":
-            text = "".join(filter(str.isprintable, pages.posted("q")))[:LONGEST_SEARCH].strip()
+            text = searched_for(pages.posted("q"))
             return self._page(desk, app, text=text, found=self._find(desk, app, text))
         if not desk.is_current(app):
             return self._changed(desk, app)
@@ -79,7 +79,15 @@ class PatientViews:
         allowed = None if desk.developer.whole_tenant else desk.developer.patients
         listed = app.patients or frozenset()
         most = MOST_FOUND + 1 + len(listed)
-        found = desk.core.ports.choose_patients(desk.tenant.slug, allowed, text, most)
+        found = look_for_patients(
+            desk.core,
+            desk.tenant.slug,
+            desk.developer,
+            allowed,
+            text,
+            most,
+            client_id=app.client_id,
+        )
         return [one for one in found if one.id not in listed][: MOST_FOUND + 1]
 
     def _changed(self, desk: Desk, app: Client) -> Response:

@@ -7,6 +7,7 @@ from flask import Response
 from smart_auth.consent import Question, choosable
 from smart_auth.consent_choices import choices_of
 from smart_auth.core import Core
+from smart_auth.patient_search import look_for_patients, searched_for
 from smart_auth.ports import PatientChoice, TenantInfo
 from smart_auth.records import Client, PendingAuthorization, User
 from smart_auth.web import pages
@@ -34,11 +35,15 @@ class LaunchPages:
     ) -> Response:
         """Patients the user may see, those that match `text`."""
         client = self._core.store.clients.get(self._tenant.slug, pending.client_id)
-        patients = self._core.ports.choose_patients(
+        text = searched_for(text)
+        patients = look_for_patients(
+            self._core,
             self._tenant.slug,
+            user,
             frozenset() if client is None else choosable(client, user),
             text,
             PATIENTS_SHOWN + 1,
+            client_id=pending.client_id,
         )
         return pages.page(
             self._core,

@@ -15,6 +15,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 
 from smart_auth import admin
+from smart_auth.ports import AccessEvent
 from smart_auth.records import User
 from smart_auth.server import AuthServer
 from smart_auth.store import AuthStore
@@ -155,6 +156,16 @@ class TestStandalone:
         assert "Clark" in tab.text
         tab.submit("patient", q="nobody at all", action="search")
         assert "Nobody found" in tab.text
+
+    def test_each_look_for_patients_leaves_a_row_without_words(
+        self, tab: Tab, facade: FakeFacade, people: dict[str, User]
+    ) -> None:
+        tab.authorize().login("doctor")
+        tab.submit("patient", q="bro\0wn" + " x" * 5000, action="search")
+        assert "Nobody found" in tab.text
+        looks = [event for event in facade.events if event.action == "patient-search"]
+        doctor = people["doctor"].user_id
+        assert looks == [AccessEvent("acme", "patient-search", "success", "public", doctor)] * 2
 
     def test_enter_on_a_chosen_patient_goes_on(self, tab: Tab) -> None:
         """Enter presses the form's first button, which is Search."""

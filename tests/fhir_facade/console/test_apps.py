@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from fhir_facade.audit.query import Among, AuditQuery
 from smart_auth import admin
 from tests.support.console import Browser, House, backend_token, launched
 from tests.support.smart_auth import Tab
@@ -159,6 +160,13 @@ class TestPatients:
         assert 'value="p3"' not in page.text
         assert "Brown" not in page.location
         assert house.client("app").patients is None
+        asked = AuditQuery("acme", (Among("action", ("patient-search",)),))
+        (look,) = house.facade.audit.trail.find(asked)
+        assert (look.user_id, look.patients) == (house.user("chief").user_id, "")
+
+    @pytest.mark.parametrize("text", ["x" * 10_000, "bro\0wn", "\u202ebrown", "😀", "<b>'\"%_"])
+    def test_whatever_is_typed_finds_somebody_or_nobody(self, chief: Browser, text: str) -> None:
+        assert self.search(chief, "/apps/app/patients", text).status == 200
 
     def test_a_list_narrows_live_tokens_and_ends(self, house: House, chief: Browser) -> None:
         one, two = (launched(house, "doctor", p)["access_token"] for p in ("p1", "p2"))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from smart_auth import admin
+from smart_auth.ports import AccessEvent
 from smart_auth.records import Client, User
 from smart_auth.server import AuthServer, InvalidToken
 from smart_auth.store import AuthStore
@@ -55,6 +56,15 @@ def test_patients_are_found_among_those_assigned(
 ) -> None:
     assert search(dev, app_of(), text) == found
     assert "q=" not in dev.url, "what was searched for stands in no address"
+
+
+def test_each_search_leaves_a_row(
+    dev: PortalBrowser, app_of: AppOf, facade: FakeFacade, people: dict[str, User]
+) -> None:
+    app, who = app_of(), people["dev"].user_id
+    search(dev, app, "clark")
+    looks = [event for event in facade.events if event.action == "patient-search"]
+    assert looks == [AccessEvent("acme", "patient-search", "success", app.client_id, who)]
 
 
 def test_picked_patients_make_a_list(
