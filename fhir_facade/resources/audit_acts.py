@@ -47,6 +47,10 @@ def _rest(word: str, action: Letter) -> Act:
     return Act(_RESTFUL, (Code(AUDIT_ACT, word), Code(RESTFUL_INTERACTION, word)), action)
 
 
+def _operation(word: str, action: Letter) -> Act:
+    return Act(_RESTFUL, (Code(AUDIT_ACT, word), Code(RESTFUL_INTERACTION, "operation")), action)
+
+
 def _export(word: str, action: Letter) -> Act:
     return Act(_EXPORT, (Code(AUDIT_ACT, word), Code(RESTFUL_INTERACTION, "operation")), action)
 
@@ -69,16 +73,10 @@ INTERACTIONS: Mapping[str, Act] = MappingProxyType(
         "search-type": _rest("search-type", "E"),
         "search-system": _rest("search-system", "E"),
         "batch": _rest("batch", "E"),
-        "operation-everything": Act(
-            _RESTFUL,
-            (Code(AUDIT_ACT, "operation-everything"), Code(RESTFUL_INTERACTION, "operation")),
-            "R",
-        ),
-        "operation-validate": Act(
-            _RESTFUL,
-            (Code(AUDIT_ACT, "operation-validate"), Code(RESTFUL_INTERACTION, "operation")),
-            "E",
-        ),
+        "operation-everything": _operation("operation-everything", "R"),
+        "operation-docref": _operation("operation-docref", "E"),
+        "operation-docref": _operation("operation-docref", "E"),
+        "operation-validate": _operation("operation-validate", "E"),
         "export": _export("export", "E"),
         "export-status": _export("export-status", "R"),
         "export-file": _export("export-file", "R"),
