@@ -75,7 +75,6 @@ INTERACTIONS: Mapping[str, Act] = MappingProxyType(
         "batch": _rest("batch", "E"),
         "operation-everything": _operation("operation-everything", "R"),
         "operation-docref": _operation("operation-docref", "E"),
-        "operation-docref": _operation("operation-docref", "E"),
         "operation-validate": _operation("operation-validate", "E"),
         "export": _export("export", "E"),
         "export-status": _export("export-status", "R"),

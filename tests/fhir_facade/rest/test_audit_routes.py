@@ -91,12 +91,6 @@ CASES: dict[str, list[Case]] = {
         Case("GET", "/Patient/p1/_history/1", "vread"),
         Case("GET", "/Patient/p2/_history/1", "vread", refused=PATIENT_1, step="compartment"),
     ],
-    "GET /DocumentReference/$docref": [
-        Case("GET", "/DocumentReference/$docref?patient=p1", "operation-docref")
-    ],
-    "POST /DocumentReference/$docref": [
-        Case("POST", "/DocumentReference/$docref?patient=p1", "operation-docref")
-    ],
     "GET /Binary/<resource_id>": [
         Case("GET", "/Binary/b1?_summary=true", "read"),
         Case("GET", "/Binary/b1?_summary=true", "read", refused=PATIENT_1, step="compartment"),
