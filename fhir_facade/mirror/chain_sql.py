@@ -18,7 +18,7 @@ from fhir_facade.mirror.criteria import (
 from fhir_facade.mirror.criteria_sql import Scope, condition, date_within
 from fhir_facade.mirror.plan import Query
 from fhir_facade.mirror.reach_sql import ReachScope, reached
-from fhir_facade.mirror.sql import Condition, Sql, either, wrap
+from fhir_facade.mirror.sql import Condition, Sql, either, one_of, run, wrap
 
 _NOT_DELETED = Sql("v.deleted = false")
 _VALID = (
@@ -64,18 +64,22 @@ def _chained(
 ) -> Condition:
     scope = within.scope
     wanted = _matching(target, inner, within, now_us)
-    hanging = wanted._replace(bounds=(_NOT_DELETED, Sql("v.id = t.target_id")))
-    one = wrap("EXISTS (SELECT 1 ", hanging.along(scope.conn))
     here = "EXISTS (SELECT 1 FROM index_reference t WHERE t.version_pk = v.pk AND t.param = ?"
-    test = Sql(f"{here} AND t.target_type = ? AND {one.text})", (param, target, *one.values))
     few = wanted.few(scope.conn)
     if few is None:
-        return Condition(test)
+        hanging = wanted._replace(bounds=(_NOT_DELETED, Sql("v.id = t.target_id")))
+        one = wrap("EXISTS (SELECT 1 ", hanging.along(scope.conn))
+        return Condition(
+            Sql(f"{here} AND t.target_type = ? AND {one.text})", (param, target, *one.values))
+        )
+    found = _column(scope, Sql(f"SELECT v.id {few.text}", few.values))
+    named = one_of("t.target_id", found, scope.dialect)
+    referring = _valid(scope, scope.type, param, target)
     rows = Sql(
-        f"SELECT t.version_pk FROM index_reference t WHERE {_VALID}"  # noqa: S608
-        f" AND t.target_id IN (SELECT v.id {few.text})",
-        (*_valid(scope, scope.type, param, target), *few.values),
+        f"SELECT t.version_pk FROM index_reference t WHERE {_VALID} AND {named.text}",  # noqa: S608
+        (*referring, *named.values),
     )
+    test = Sql(f"{here} AND t.target_type = ? AND {named.text})", (param, target, *named.values))
     return Condition(test, rows, exact=True)
 
 
@@ -85,26 +89,44 @@ def _having(
     scope = within.scope
     wanted = _matching(source, inner, within, now_us)
     referring = _valid(scope, source, param, scope.type)
-    hanging = wanted._replace(bounds=(_NOT_DELETED, Sql("v.pk = t.version_pk")))
-    one = wrap("EXISTS (SELECT 1 ", hanging.along(scope.conn))
-    test = Sql(
-        f"EXISTS (SELECT 1 FROM index_reference t WHERE {_VALID} AND t.target_id = v.id"  # noqa: S608
-        f" AND {one.text})",
-        (*referring, *one.values),
-    )
     few = wanted.few(scope.conn)
     if few is None:
-        return Condition(test)
+        hanging = wanted._replace(bounds=(_NOT_DELETED, Sql("v.pk = t.version_pk")))
+        one = wrap("EXISTS (SELECT 1 ", hanging.along(scope.conn))
+        return Condition(
+            Sql(
+                f"EXISTS (SELECT 1 FROM index_reference t WHERE {_VALID}"  # noqa: S608
+                f" AND t.target_id = v.id AND {one.text})",
+                (*referring, *one.values),
+            )
+        )
+    # By version only: the look-up index would be gone through as a whole.
+    referred = (
+        "SELECT DISTINCT t.target_id FROM index_reference t WHERE t.param = ? AND t.target_type = ?"
+    )
+    found = _column(
+        scope,
+        Sql(
+            f"{referred} AND t.version_pk IN (SELECT v.pk {few.text})",
+            (param, scope.type, *few.values),
+        ),
+    )
+    named = one_of("w.id", found, scope.dialect)
     of_type = (
         "SELECT w.pk AS version_pk FROM resource_version w WHERE w.tenant = ? AND w.type = ?"
-        " AND w.to_revision > ? AND w.from_revision <= ? AND w.id IN"
+        " AND w.to_revision > ? AND w.from_revision <= ?"
     )
-    referred = f"SELECT t.target_id FROM index_reference t WHERE {_VALID}"  # noqa: S608
     rows = Sql(
-        f"{of_type} ({referred} AND t.version_pk IN (SELECT v.pk {few.text}))",
-        (scope.tenant, scope.type, scope.revision, scope.revision, *referring, *few.values),
+        f"{of_type} AND {named.text}",
+        (scope.tenant, scope.type, scope.revision, scope.revision, *named.values),
     )
-    return Condition(test, rows, exact=True)
+    return Condition(one_of("v.id", found, scope.dialect), rows, exact=True)
+
+
+def _column(scope: Scope, query: Sql) -> list[str]:
+    """What a query that lists few rows finds. Asked at once and not as a part of the whole: the
+    parser of SQLite takes queries within queries only to a depth that two steps go beyond."""
+    return [str(row[0]) for row in run(scope.conn, query)]
 
 
 def _valid(scope: Scope, source: str, param: str, target: str) -> tuple[str | int, ...]:

@@ -13,139 +13,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from tests.support.search_paths import IMPLIED, PATHS
+
 Resource = dict[str, Any]
 Span = tuple[dt.datetime, dt.datetime]
 
 EARLIEST = dt.datetime.min.replace(tzinfo=dt.UTC)
 LATEST = dt.datetime.max.replace(tzinfo=dt.UTC)
 
-_ADDRESSED = {
-    "address": "address",
-    "address-city": "address.city",
-    "address-country": "address.country",
-    "address-postalcode": "address.postalCode",
-    "address-state": "address.state",
-    "address-use": "address.use",
-}
-_PERSON = {
-    **_ADDRESSED,
-    "active": "active",
-    "email": "telecom[system=email]",
-    "family": "name.family",
-    "gender": "gender",
-    "given": "name.given",
-    "identifier": "identifier",
-    "name": "name",
-    "phone": "telecom[system=phone]",
-    "telecom": "telecom",
-}
-PATHS: dict[str, dict[str, str]] = {
-    "Appointment": {
-        "actor": "participant.actor",
-        "appointment-type": "appointmentType",
-        "date": "start",
-        "identifier": "identifier",
-        "location": "participant.actor->Location",
-        "part-status": "participant.status",
-        "patient": "participant.actor->Patient",
-        "practitioner": "participant.actor->Practitioner",
-        "reason-code": "reasonCode",
-        "service-category": "serviceCategory",
-        "service-type": "serviceType",
-        "specialty": "specialty",
-        "status": "status",
-    },
-    "ConceptMap": {
-        "date": "date",
-        "description": "description",
-        "identifier": "identifier",
-        "name": "name",
-        "publisher": "publisher",
-        "source-code": "group.element.code",
-        "source-system": "group.source",
-        "status": "status",
-        "target-code": "group.element.target.code",
-        "target-system": "group.target",
-        "title": "title",
-        "url": "url",
-        "version": "version",
-    },
-    "DiagnosticReport": {
-        "category": "category",
-        "code": "code",
-        "conclusion": "conclusionCode",
-        "date": "effectiveDateTime|effectivePeriod",
-        "identifier": "identifier",
-        "issued": "issued",
-        "patient": "subject->Patient",
-        "performer": "performer",
-        "results-interpreter": "resultsInterpreter",
-        "status": "status",
-        "subject": "subject",
-    },
-    "Group": {
-        "actual": "actual",
-        "characteristic": "characteristic.code",
-        "code": "code",
-        "exclude": "characteristic.exclude",
-        "identifier": "identifier",
-        "managing-entity": "managingEntity",
-        "member": "member.entity",
-        "type": "type",
-        "value": "characteristic.valueCodeableConcept|characteristic.valueBoolean",
-    },
-    "Location": {
-        **_ADDRESSED,
-        "identifier": "identifier",
-        "name": "name|alias",
-        "operational-status": "operationalStatus",
-        "organization": "managingOrganization",
-        "partof": "partOf",
-        "status": "status",
-        "type": "type",
-    },
-    "Organization": {
-        **_ADDRESSED,
-        "active": "active",
-        "identifier": "identifier",
-        "name": "name|alias",
-        "partof": "partOf",
-        "type": "type",
-    },
-    "Patient": {
-        **_PERSON,
-        "birthdate": "birthDate",
-        "death-date": "deceasedDateTime",
-        "general-practitioner": "generalPractitioner",
-        "language": "communication.language",
-        "link": "link.other",
-        "organization": "managingOrganization",
-    },
-    "Practitioner": {**_PERSON, "communication": "communication"},
-    "Provenance": {
-        "agent": "agent.who",
-        "agent-role": "agent.role",
-        "agent-type": "agent.type",
-        "entity": "entity.what",
-        "location": "location",
-        "patient": "target->Patient",
-        "recorded": "recorded",
-        "signature-type": "signature.type",
-        "target": "target",
-        "when": "occurredDateTime",
-    },
-}
-IMPLIED = {
-    ("Appointment", "part-status"): "http://hl7.org/fhir/participationstatus",
-    ("Appointment", "status"): "http://hl7.org/fhir/appointmentstatus",
-    ("ConceptMap", "status"): "http://hl7.org/fhir/publication-status",
-    ("DiagnosticReport", "status"): "http://hl7.org/fhir/diagnostic-report-status",
-    ("Group", "type"): "http://hl7.org/fhir/group-type",
-    ("Location", "status"): "http://hl7.org/fhir/location-status",
-    ("Patient", "gender"): "http://hl7.org/fhir/administrative-gender",
-    ("Practitioner", "gender"): "http://hl7.org/fhir/administrative-gender",
-}
-"""The systems that bound `code` elements imply (R4 search.html#token)."""
 _PARTS = "text family given prefix suffix line city district state postalCode country".split()
 _CONTACT = {"phone", "fax", "email", "pager", "url", "sms", "other"}
 
@@ -159,9 +34,16 @@ def nodes(resource: Resource, param: str) -> list[Any]:
         for step in path.split("."):
             here = list(_step(here, step))
         if target:
-            here = [one for one in here if one.get("reference", "").startswith(target + "/")]
+            here = [one for one in here if _leads_to(one, target)]
         found += here
     return found
+
+
+def _leads_to(reference: Resource, target: str) -> bool:
+    """Whether a reference is to a type; a logical one that names no type may be."""
+    if "reference" in reference:
+        return str(reference["reference"]).startswith(f"{target}/")
+    return bool(reference.get("type", target) == target)
 
 
 def _step(here: Sequence[Any], step: str) -> Iterator[Any]:
@@ -177,12 +59,15 @@ def _step(here: Sequence[Any], step: str) -> Iterator[Any]:
 def tokens(resource: Resource, param: str) -> set[tuple[str, str]]:
     """(system or '', code) of every coded value."""
     found: set[tuple[str, str]] = set()
+    if (resource["resourceType"], param) == ("Patient", "deceased"):
+        # R4: Patient.deceased.exists() and Patient.deceased != false
+        dead = [one for one in nodes(resource, param) if one is not False]
+        return {("", "true" if dead else "false")}
     for node in nodes(resource, param):
         if isinstance(node, bool):
             found.add(("", str(node).lower()))
         elif isinstance(node, str):
-            implied = ("", "http://hl7.org/fhir/address-use")[param == "address-use"]
-            found.add((IMPLIED.get((resource["resourceType"], param), implied), node))
+            found.add((IMPLIED.get((resource["resourceType"], param), ""), node))
         else:
             for one in node.get("coding", [node]):
                 code = one.get("code", one.get("value"))
@@ -190,6 +75,25 @@ def tokens(resource: Resource, param: str) -> set[tuple[str, str]]:
                 if code is not None:
                     found.add(("" if system in _CONTACT else system, code))
     return found
+
+
+def texts(resource: Resource, param: str) -> list[str]:
+    """What people read of coded values: CodeableConcept.text, Coding.display,
+    Identifier.type.text."""
+    found: list[str | None] = []
+    for node in nodes(resource, param):
+        if isinstance(node, dict):
+            kind = node.get("type")
+            found += [node.get("text"), node.get("display")]
+            found += [one.get("display") for one in node.get("coding", [])]
+            found.append(kind.get("text") if isinstance(kind, dict) else None)
+    return [text for text in found if text is not None]
+
+
+def identifiers(resource: Resource, param: str) -> set[tuple[str, str]]:
+    """(system or '', value) of the identifiers that stand in references."""
+    found = [one.get("identifier", {}) for one in nodes(resource, param) if isinstance(one, dict)]
+    return {(one.get("system", ""), one["value"]) for one in found if "value" in one}
 
 
 def strings(resource: Resource, param: str) -> list[str]:
@@ -282,8 +186,15 @@ def matches(
     """Whether one parameter with one value (no commas, no escapes) holds for a resource."""
     if modifier == "missing":
         return (value == "true") == (not _present(resource, param, kind, zone))
-    if kind in ("token", "uri"):
-        return _token_matches(resource, param, kind, value) != (modifier == "not")
+    if modifier == "text":
+        return any(_string_matches(text, value, "") for text in texts(resource, param))
+    if modifier == "identifier":
+        return _is_token(identifiers(resource, param), value)
+    if kind == "token":
+        return _is_token(tokens(resource, param), value) != (modifier == "not")
+    if kind == "uri":
+        found = {code for _, code in tokens(resource, param)}
+        return any(_uri_matches(one, value, modifier) for one in found)
     if kind == "string":
         return any(_string_matches(text, value, modifier) for text in strings(resource, param))
     if kind == "date":
@@ -291,8 +202,8 @@ def matches(
         wanted = span(moment, zone)
         return any(date_matches(one, prefix, wanted) for one in spans(resource, param, zone))
     target = f"{modifier}/{value}" if modifier else value
-    found = references(resource, param)
-    return target in found if "/" in target else any(one.endswith(f"/{target}") for one in found)
+    named = references(resource, param)
+    return target in named if "/" in target else any(one.endswith(f"/{target}") for one in named)
 
 
 def _present(resource: Resource, param: str, kind: str, zone: ZoneInfo) -> bool:
@@ -305,14 +216,20 @@ def _present(resource: Resource, param: str, kind: str, zone: ZoneInfo) -> bool:
     return bool(references(resource, param))
 
 
-def _token_matches(resource: Resource, param: str, kind: str, value: str) -> bool:
-    found = tokens(resource, param)
-    if kind == "uri" or "|" not in value:
+def _is_token(found: set[tuple[str, str]], value: str) -> bool:
+    if "|" not in value:
         return any(code == value for _, code in found)
     system, _, code = value.rpartition("|")
     if not code:
         return any(one == system for one, _ in found)
     return (system, code) in found
+
+
+def _uri_matches(uri: str, value: str, modifier: str) -> bool:
+    """R4 search.html#uri, on the characters of the URIs."""
+    if modifier == "below":
+        return uri.startswith(value)
+    return value.startswith(uri) if modifier == "above" else uri == value
 
 
 def _string_matches(text: str, value: str, modifier: str) -> bool:
@@ -321,3 +238,17 @@ def _string_matches(text: str, value: str, modifier: str) -> bool:
     if modifier == "contains":
         return folded(value) in folded(text)
     return folded(text).startswith(folded(value))
+
+
+def sort_value(resource: Resource, param: str, kind: str, zone: ZoneInfo, last: bool) -> Any:
+    """What a resource is ordered by: of several values the first, or for a descending order the
+    last (R4 search.html#sort); None without one."""
+    if kind in ("token", "uri"):
+        found: list[Any] = [code for _, code in tokens(resource, param)]
+    elif kind == "string":
+        found = [folded(text) for text in strings(resource, param)]
+    elif kind == "date":
+        found = [first for first, _ in spans(resource, param, zone)]
+    else:
+        found = [one.partition("/")[2] for one in references(resource, param)]
+    return (max if last else min)(found) if found else None
