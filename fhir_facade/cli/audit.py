@@ -45,7 +45,9 @@ def search(tenant: str | None, limit: int, as_json: bool, **asked: str | None) -
     with operator(tenant) as at:
         query = AuditQuery(at.tenant, tuple(_conditions(at, asked)), limit=limit)
         found = [_described(row, at.zone) for row in at.parts.audit.trail.find(query)]
-        at.record("audit trail read", patient_id=asked["patient"])
+        patient = asked["patient"]
+        known = patient and at.parts.auth.ports.patient_exists(at.tenant, patient)
+        at.record("audit trail read", patient_id=patient if known else None)
     print_list(found, COLUMNS, as_json)
 
 
