@@ -117,8 +117,6 @@ CASES: dict[str, list[Case]] = {
     ],
 }  # fmt: skip
 WITHOUT_DATA = {"GET /metadata", "GET /openapi.json", "GET /docs", "GET /healthz", "GET /readyz"}
-OF_AN_UPSTREAM = {"GET /Binary/<resource_id>"}
-"""Held in test_binary.py, which has one."""
 
 
 def test_every_route_is_here(calm: RestApp) -> None:
@@ -128,7 +126,7 @@ def test_every_route_is_here(calm: RestApp) -> None:
         if rule.endpoint != "static"
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
-    assert routes <= set(CASES) | WITHOUT_DATA | OF_AN_UPSTREAM
+    assert routes == set(CASES) | WITHOUT_DATA
     assert {case.interaction for cases in CASES.values() for case in cases} == set(INTERACTIONS) - {
         "other"
     }
