@@ -54,6 +54,8 @@ FAULTS = """() => {
   if (new Set(ids).size !== ids.length) say('an id twice: ' + ids);
   for (const e of document.querySelectorAll('input:not([type=hidden], [hidden]), select, textarea'))
     if (!e.labels.length || !e.labels[0].textContent.trim()) say('no label', e);
+  for (const e of document.querySelectorAll('[hidden]'))
+    if (e.offsetParent) say('hidden, and shown', e);
   for (const e of document.querySelectorAll('[aria-describedby], [aria-labelledby]'))
     for (const id of ((e.getAttribute('aria-describedby') || '') + ' ' +
                       (e.getAttribute('aria-labelledby') || '')).split(/ +/).filter(Boolean))
