@@ -13,6 +13,7 @@ from fhir_facade.fhir.systems import (
     OPERATION_KIND,
     PATIENT_EVERYTHING,
     RESOURCE_VALIDATE,
+    US_CORE_DOCREF,
     own_operation,
     search_parameter,
 )
@@ -63,6 +64,26 @@ class Operation:
 _BUNDLE = Parameter("return", "Bundle", "A searchset Bundle.", min=1, use="out")
 
 OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        id="documentreference-docref",
+        code="docref",
+        name="DocumentReferenceDocref",
+        title="DocumentReference: documents of a patient",
+        definition=US_CORE_DOCREF,
+        types=("DocumentReference",),
+        levels=("type",),
+        documentation="The current documents of a patient, of the care dates and the type asked "
+        "for. None is made on demand.",
+        parameters=(
+            Parameter("patient", "id", "The logical id of the patient.", min=1),
+            Parameter("start", "date", "Care from this date on."),
+            Parameter("end", "date", "Care until the end of this date."),
+            Parameter("type", "code", "A type of documents, as in a search."),
+            Parameter("on-demand", "boolean", "false, or left out."),
+            Parameter("_count", "integer", "Entries of a page."),
+            _BUNDLE,
+        ),
+    ),
     Operation(
         id="patient-everything",
         code="everything",

@@ -8,28 +8,38 @@ from types import MappingProxyType
 from fhir_facade.resources import (
     appointment,
     audit_event,
+    code_system,
     concept_map,
     diagnostic_report,
     group,
     location,
+    operation_definition,
     organization,
     patient,
     practitioner,
     provenance,
+    search_parameter,
+    structure_definition,
+    value_set,
 )
 from fhir_facade.resources.definition import ResourceDefinition
 
 _DEFINITIONS = (
     appointment.DEFINITION,
     audit_event.DEFINITION,
+    code_system.DEFINITION,
     concept_map.DEFINITION,
     diagnostic_report.DEFINITION,
     group.DEFINITION,
     location.DEFINITION,
+    operation_definition.DEFINITION,
     organization.DEFINITION,
     patient.DEFINITION,
     practitioner.DEFINITION,
     provenance.DEFINITION,
+    search_parameter.DEFINITION,
+    structure_definition.DEFINITION,
+    value_set.DEFINITION,
 )
 
 REGISTRY: Mapping[str, ResourceDefinition] = MappingProxyType(

@@ -12,10 +12,10 @@ from functools import cached_property
 
 from fhir_facade.errors import SettingsError
 from fhir_facade.fhir import FHIRResource
-from fhir_facade.fhir.systems import concept_map_url
+from fhir_facade.fhir.systems import concept_map_url, value_set_of
 from fhir_facade.resources import code_rows
 from fhir_facade.resources.code_rows import Row
-from fhir_facade.resources.version import MAPPING_DATE, MAPPING_VERSION
+from fhir_facade.resources.version import MAPPING_DATE, MAPPING_VERSION, PUBLISHER
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,9 @@ def _concept_map(fhir_base: str, table: CodeTable) -> FHIRResource:
         "title": table.title,
         "status": "active",
         "date": MAPPING_DATE,
+        "publisher": PUBLISHER,
         "description": table.description,
+        "sourceCanonical": value_set_of(table.source_system),
         "targetCanonical": table.target_value_set,
         "group": [group],
     }

@@ -36,7 +36,7 @@ def create_blueprint(parts: RestParts) -> Blueprint:
 
     It also answers, for the whole app, the paths under `/fhir/` that no route takes.
     """
-    blueprint = Blueprint("rest", __name__)
+    blueprint = Blueprint("rest", __name__, template_folder="templates")
     blueprint.record_once(_add_converter)
     authorizer = Authorizer(parts)
     reads = ReadViews(parts, authorizer)
@@ -61,6 +61,8 @@ def create_blueprint(parts: RestParts) -> Blueprint:
         )
 
     route("/metadata", metadata.metadata, "GET")
+    route("/openapi.json", metadata.openapi, "GET")
+    route("/docs", metadata.docs, "GET")
     route("/Patient/$everything", everything.of_all, "GET", "POST")
     route("/Patient/<patient_id>/$everything", everything.of_patient, "GET", "POST")
     route("/<resource_type>/$validate", validates.validate, "POST")

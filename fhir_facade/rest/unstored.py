@@ -20,6 +20,11 @@ def read(parts: RestParts, tenant: TenantParts, resource_type: str, resource_id:
     return conformance.read(tenant, resource_type, resource_id)
 
 
+def has_type_history(definition: ResourceDefinition) -> bool:
+    """Whether `GET [base]/Type/_history` is served: AuditEvents have one version each."""
+    return definition.type != AUDIT_EVENT.type
+
+
 def rows(tenant: TenantParts, resource_type: str) -> list[Row]:
     """All resources of a type, for its history. Raises UnsupportedParameter for AuditEvents."""
     if resource_type == AUDIT_EVENT.type:
