@@ -14,6 +14,7 @@ OWN_SERVER = (
     "tests/e2e/test_kill.py",
     "tests/e2e/test_pages_browser.py",
     "tests/e2e/test_production.py",
+    "tests/e2e/test_two_servers.py",
 )
 
 

@@ -29,8 +29,8 @@ class OwnBrowser(FormBrowser):
     def __init__(self, stop_at: str = "") -> None:
         super().__init__(stop_at)
         number = next(_NUMBERS)
-        address = f"127.1.{number // 250 % 250}.{number % 250 + 1}"
-        self.session.mount("http://", FromAddress(address))
+        self.address = f"127.1.{number // 250 % 250}.{number % 250 + 1}"
+        self.session.mount("http://", FromAddress(self.address))
 
     def __enter__(self) -> Self:
         return self

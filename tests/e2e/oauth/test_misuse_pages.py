@@ -15,7 +15,7 @@ import requests
 from smart_auth import keyring
 from tests.support.demo_tokens import http_session
 from tests.support.oauth_browser import OwnBrowser, field
-from tests.support.oauth_checks import log_in
+from tests.support.oauth_checks import later, log_in
 from tests.support.oauth_flow import OAuthFlow
 from tests.support.oauth_kit import allow, begin, register
 
@@ -358,13 +358,12 @@ def test_guessing_is_slowed_whatever_address_is_claimed(
 ) -> None:
     """Failures count for user name and address together: elsewhere the person can log in."""
     name = f"nobody-{header.lower()}"
-    statuses = []
-    for attempt in range(12):
+    for attempt in range(40):
         guesser.session.headers[header] = f"10.0.0.{attempt}"
         log_in(guesser, {"username": name, "password": f"guess-{attempt}"})
-        statuses.append(guesser.status)
-    assert statuses[0] == 403
-    assert statuses[-1] == 429
+        if guesser.status == 429:
+            break
+    assert 4 < attempt < 39
     with OwnBrowser() as elsewhere:
         elsewhere.open(f"{flow.base}/auth/manage")
         log_in(elsewhere, {"username": name, "password": "one more"})
@@ -373,8 +372,9 @@ def test_guessing_is_slowed_whatever_address_is_claimed(
 
 def test_a_right_password_does_not_end_the_delay(flow: OAuthFlow, guesser: OwnBrowser) -> None:
     person = person_of(flow, "developer")
-    for attempt in range(8):
-        log_in(guesser, {"username": person["username"], "password": f"guess-{attempt}"})
+    log_in(guesser, {"username": person["username"], "password": "a guess"})
+    subject = keyring.hash_token(f"{person['username']}/{guesser.address}")
+    flow.age("UPDATE login_failure SET blocked_until = ? WHERE subject = ?", later(3600), subject)
     log_in(guesser, person)
     assert guesser.status == 429
     assert "password" in guesser.text
