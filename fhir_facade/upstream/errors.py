@@ -95,6 +95,10 @@ class Unavailable(UpstreamError):
     """The upstream did not answer in time, or failed"""
 
 
+class TimedOut(Unavailable):
+    """The upstream did not answer in time, or failed"""
+
+
 class Malformed(UpstreamError):
     """The upstream's answer is not what its documents promise"""
 

@@ -16,7 +16,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from fhir_facade import clock
-from fhir_facade.upstream.errors import CallFacts, Malformed, Unavailable
+from fhir_facade.upstream.errors import CallFacts, Malformed, TimedOut, Unavailable
 
 _CHUNK = 65_536
 
@@ -69,7 +69,8 @@ class Transport:
         facts = CallFacts(request.operation)
         left = request.deadline - clock.monotonic()
         if left <= 0:
-            raise Unavailable(facts, "the deadline passed")
+            raise TimedOut(facts, "the deadline passed")
+        kind: type[Unavailable] = Unavailable
         try:
             response = self._session().request(
                 "GET" if request.form is None else "POST",
@@ -84,7 +85,7 @@ class Transport:
             with response:
                 body = self._read(response, request)
         except requests.Timeout:
-            failure = "no answer in time"
+            kind, failure = TimedOut, "no answer in time"
         except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
             failure = "the connection broke"
         except (requests.RequestException, OSError):
@@ -93,7 +94,7 @@ class Transport:
             headers = {name.lower(): value for name, value in response.headers.items()}
             return RawAnswer(response.status_code, headers, body)
         # Raised outside the handler: the exception of requests carries the address.
-        raise Unavailable(facts, failure)
+        raise kind(facts, failure)
 
     def close(self) -> None:
         """Close every session. The transport opens new ones if it is used again."""
