@@ -89,7 +89,7 @@ class RowFacts:
     patients: tuple[str, ...]
     categories: tuple[str, ...]
     inherits: str | None
-    """The target's type for inherited resources."""
+    """The targets' types for inherited resources, one a line: as any of them is reached."""
 
 
 @dataclass(frozen=True)
@@ -298,12 +298,23 @@ def admits(
         return False
     if kind is not ReachClass.INHERITED:
         return _any_covers(reach, resource_type, own, facts, memberships or {})
-    target = facts.inherits
-    if target is None or reach.classes.get(target, kind) is kind:
-        return False
+    return any(
+        _covers_through(reach, target, own, facts, memberships or {})
+        for target in (facts.inherits or "").split("\n")
+        if reach.classes.get(target, kind) is not kind
+    )
+
+
+def _covers_through(
+    reach: Reach,
+    target: str,
+    own: Iterable[Grant],
+    facts: RowFacts,
+    memberships: Mapping[str, frozenset[str]],
+) -> bool:
     through = (*reach.grants_for(target, "r"), *reach.grants_for(target, "s"))
-    return _any_covers(reach, target, own, facts, memberships or {}) and _any_covers(
-        reach, target, through, facts, memberships or {}
+    return _any_covers(reach, target, own, facts, memberships) and _any_covers(
+        reach, target, through, facts, memberships
     )
 
 

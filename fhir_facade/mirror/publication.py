@@ -69,6 +69,7 @@ class Candidate:
     zone: ZoneInfo
     provenance: FHIRResource | None = None
     provenance_definition: ResourceDefinition | None = None
+    facts: RowFacts | None = None
     index: IndexValues | None = None
 
     @property
@@ -83,6 +84,14 @@ class Candidate:
             and not existing.deleted
             and bytes(existing.content_hash) == self.content_hash
         )
+
+    def prepare_facts(self) -> RowFacts:
+        """What decides on reach, worked out once; given from the start for what inherits it."""
+        if self.facts is None:
+            patients = extract.patients_of(self.definition, self.resource)
+            categories = extract.categories_of(self.definition, self.resource)
+            self.facts = RowFacts(*self.key, patients, categories, None)
+        return self.facts
 
     def prepare_index(self) -> IndexValues:
         """The index values, worked out once."""
@@ -179,16 +188,8 @@ class Publication:
 
     def add(self, candidate: Candidate) -> None:
         """The candidate becomes the next version, with its Provenance."""
-        definition, resource = candidate.definition, candidate.resource
-        facts = RowFacts(
-            *candidate.key,
-            extract.patients_of(definition, resource),
-            extract.categories_of(definition, resource),
-            None,
-        )
-        self._supersede(
-            candidate, facts, resource, candidate.content_hash, candidate.prepare_index()
-        )
+        facts, digest = candidate.prepare_facts(), candidate.content_hash
+        self._supersede(candidate, facts, candidate.resource, digest, candidate.prepare_index())
         beside = candidate.provenance
         if beside is None or candidate.provenance_definition is None:
             return

@@ -17,7 +17,7 @@ from fhir_facade.mirror import dirty
 from fhir_facade.mirror.database import Database
 from fhir_facade.mirror.dependencies import replace_dependencies
 from fhir_facade.mirror.publication import Candidate, OpenVersion, Publication, open_by_keys
-from fhir_facade.policy import ReachClass
+from fhir_facade.policy import ReachClass, RowFacts
 from fhir_facade.resources.definition import ResourceDefinition
 from fhir_facade.resources.subject import Subject
 
@@ -30,10 +30,15 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class Prepared:
-    """A validated resource and the Provenance that is written if the resource changed."""
+    """A validated resource and the Provenance that is written if the resource changed.
+
+    A resource of an inherited class (Binary) names those it is reached as, two at most, which are
+    published with it.
+    """
 
     resource: FHIRResource
     provenance: FHIRResource | None = None
+    inherits: tuple[Key, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,8 @@ class SubjectOutput:
     """All that one subject yields now.
 
     What it yielded before and is neither in `resources` nor in `kept` is deleted: `kept` names what
-    could not be made this time and stays as it was. `mark` is the dirty mark seen before the
+    could not be made this time and stays as it was. With `keep_rest` nothing is deleted: what it
+    would yield is not known as a whole. `mark` is the dirty mark seen before the
     records were read, None when the subject was not taken from the dirty list. A resource belongs
     to the subject that yielded it last.
     """
@@ -51,6 +57,7 @@ class SubjectOutput:
     resources: tuple[Prepared, ...]
     kept: frozenset[Key] = frozenset()
     dependencies: tuple[Subject, ...] = ()
+    keep_rest: bool = False
 
 
 class PublishResult(NamedTuple):
@@ -105,10 +112,12 @@ class Publisher:
         for output in outputs:
             for prepared in output.resources:
                 definition = self._definition(prepared.resource)
+                facts = _inherited(definition, prepared, candidates)
                 candidate = Candidate(
                     definition=definition,
                     resource=prepared.resource,
-                    content_hash=bytes.fromhex(json.content_hash(prepared.resource)),
+                    content_hash=_digest(prepared.resource, facts),
+                    facts=facts,
                     source=source,
                     subject=output.subject,
                     zone=zone,
@@ -122,8 +131,6 @@ class Publisher:
         definition = self._registry.get(resource["resourceType"])
         if definition is None or not definition.stored:
             raise ValueError("a resource of a type that is not stored cannot be published")
-        if definition.reach is ReachClass.INHERITED:
-            raise ValueError("an inherited resource is published beside its target")
         return definition
 
     def _publish(
@@ -164,6 +171,38 @@ class Publisher:
         )
 
 
+def _inherited(
+    definition: ResourceDefinition, prepared: Prepared, earlier: Mapping[Key, Candidate]
+) -> RowFacts | None:
+    """What decides on the reach of a resource that inherits it, None for others: what its targets
+    have in common, so that nobody reaches it who reaches none of them.
+
+    Raises ValueError when a target does not come before it.
+    """
+    targets = prepared.inherits
+    if definition.reach is not ReachClass.INHERITED:
+        return None
+    if not targets or len(targets) > 2 or any(target not in earlier for target in targets):
+        raise ValueError("an inherited resource is published after its targets")
+    facts = [earlier[target].prepare_facts() for target in targets]
+    first, last = facts[0], facts[-1]
+    return RowFacts(
+        prepared.resource["resourceType"],
+        prepared.resource["id"],
+        tuple(one for one in first.patients if one in last.patients),
+        tuple(one for one in first.categories if one in last.categories),
+        "\n".join(sorted(name for name, _ in targets)),
+    )
+
+
+def _digest(resource: FHIRResource, facts: RowFacts | None) -> bytes:
+    """What tells versions apart: the content, and the reach where the content does not tell it."""
+    if facts is None:
+        return bytes.fromhex(json.content_hash(resource))
+    reach = [facts.patients, facts.categories, facts.inherits]
+    return bytes.fromhex(json.content_hash({"resource": resource, "reach": reach}))
+
+
 def _apply(publication: Publication, candidates: Mapping[Key, Candidate]) -> tuple[int, int]:
     """Add what is new or changed; how many were created, and how many updated."""
     created = updated = 0
@@ -184,7 +223,16 @@ def _gone(
 ) -> list[OpenVersion]:
     """Of what the subjects own: what they yield no longer, and the Provenance of it."""
     staying = set(made)
+    kept_whole: set[Subject] = set()
     for output in outputs:
         staying |= output.kept
+        if output.keep_rest:
+            kept_whole.add(output.subject)
     staying |= {("Provenance", provenance_id(*key)) for key in staying}
-    return [row for row in owned if not row.deleted and (row.type, row.id) not in staying]
+    return [
+        row
+        for row in owned
+        if not row.deleted
+        and (row.type, row.id) not in staying
+        and Subject(row.subject_kind, row.subject_key) not in kept_whole
+    ]

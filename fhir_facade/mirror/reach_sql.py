@@ -45,13 +45,19 @@ def reached(within: ReachScope, letters: tuple[Letter, ...]) -> Condition:
         return _by_any(within, resource_type, own)
     through = [
         both(
-            Condition(Sql("v.inherits = ?", (target,))),
+            Condition(_inherits(target)),
             both(_by_any(within, target, own), _by_any(within, target, granted)),
         )
         for target, target_kind in sorted(reach.classes.items())
         if target_kind is not ReachClass.INHERITED and (granted := _grants(reach, target, READING))
     ]
     return either(through)
+
+
+def _inherits(target: str) -> Sql:
+    """That one of the lines of the column is the type."""
+    first, last = f"{target}\n%", f"%\n{target}"
+    return Sql("(v.inherits = ? OR v.inherits LIKE ? OR v.inherits LIKE ?)", (target, first, last))
 
 
 def in_group(

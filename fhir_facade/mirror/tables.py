@@ -156,8 +156,8 @@ resource_version = Table(
     Index("ix_version_subject", "tenant", "source", "subject_kind", "subject_key", "to_revision"),
 )
 """Finished resources. `body` is the JSON as served (None for a tombstone); `patients` are logical
-ids and `categories` `system|code` tokens, one a line, for the check at output; `inherits` is the
-target's type for inherited classes."""
+ids and `categories` `system|code` tokens, one a line, for the check at output; `inherits` are the
+targets' types for inherited classes, two at most, one a line."""
 
 
 def _index(name: str, *columns: Column[Any], lookups: tuple[tuple[str, ...], ...]) -> Table:

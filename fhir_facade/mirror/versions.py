@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select
 from fhir_facade.mirror.fetch import fetch
 from fhir_facade.mirror.tables import OPEN, resource_version, revision_log, tenant_revision
 from fhir_facade.policy import RowFacts
+from fhir_facade.resources.subject import Subject
 
 CHUNK = 500
 
@@ -58,6 +59,10 @@ ROW_COLUMNS: tuple[Any, ...] = (
 )
 ROW_NAMES = ", ".join(column.name for column in ROW_COLUMNS)
 _ONE = f"SELECT {ROW_NAMES} FROM resource_version WHERE tenant = ? AND type = ? AND id = ? AND "  # noqa: S608
+_OWNER = (
+    "SELECT source, subject_kind, subject_key FROM resource_version"
+    " WHERE tenant = ? AND type = ? AND id = ? AND to_revision = ?"
+)
 _CURRENT = f"{_ONE}to_revision = ?"
 _AT = f"{_ONE}to_revision > ? AND from_revision <= ?"
 _NUMBERED = f"{_ONE}version_id = ?"
@@ -139,6 +144,14 @@ def by_keys(
             )
             rows.extend(Row._make(row) for row in conn.execute(query))
     return rows
+
+
+def owner(
+    conn: Connection, tenant: str, resource_type: str, resource_id: str
+) -> tuple[str, Subject] | None:
+    """The source and the subject that the present version was mapped from."""
+    rows = fetch(conn, _OWNER, (tenant, resource_type, resource_id, OPEN))
+    return (rows[0][0], Subject(rows[0][1], rows[0][2])) if rows else None
 
 
 def _first(rows: list[tuple[Any, ...]]) -> Row | None:
