@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -74,7 +74,8 @@ def condition(criterion: OwnCriterion, scope: Scope, now_us: int) -> Condition:
         case DateCriterion(param, dates):
             return date_within(param, (dates,), scope, now_us)
         case TokenCriterion(param, tokens, negated):
-            found = indexed("index_token", param, any_of([_token(t) for t in tokens]), scope)
+            wanted = _any_token(tokens, scope.dialect)
+            found = indexed("index_token", param, wanted, scope)
             return _negated(found) if negated else found
         case StringCriterion(param, mode, texts):
             wanted = any_of([_string(mode, text, scope.dialect) for text in texts])
@@ -89,7 +90,7 @@ def condition(criterion: OwnCriterion, scope: Scope, now_us: int) -> Condition:
             wanted = any_of([quantity_is(quantity) for quantity in quantities])
             return indexed("index_quantity", param, wanted, scope)
         case ReferenceCriterion(param, targets):
-            wanted = any_of([reference_to(*target) for target in targets])
+            wanted = references_to(targets, scope.dialect)
             return indexed("index_reference", param, wanted, scope)
         case MissingCriterion(param, kind, missing):
             found = indexed(f"index_{kind}", param, None, scope)
@@ -162,13 +163,24 @@ def valid_at(scope: Scope, alias: str) -> Sql:
     return Sql(text, (scope.revision, scope.revision))
 
 
-def reference_to(target_type: str, target_id: str) -> Sql:
-    """The condition that an index row `t` refers to a resource, of any type when that is ''."""
-    if not target_type:
-        return Sql("t.target_id = ?", (storable(target_id),))
-    return Sql(
-        "(t.target_id = ? AND t.target_type = ?)", (storable(target_id), storable(target_type))
-    )
+def references_to(targets: Iterable[tuple[str, str]], dialect: str) -> Sql:
+    """The condition that an index row `t` refers to one of the resources, given by type and id; of
+    any type when that is ''."""
+    by_type: dict[str, list[str]] = {}
+    for target_type, target_id in targets:
+        by_type.setdefault(target_type, []).append(target_id)
+    ways = []
+    for target_type, ids in by_type.items():
+        named = one_of("t.target_id", ids, dialect)
+        if target_type:
+            typed = Sql("t.target_type = ?", (storable(target_type),))
+            named = wrap("(", join(" AND ", (named, typed)))
+        ways.append(named)
+    if len(ways) < 2:
+        return any_of(ways)
+    # Follows from the rest, and gives the index its way in.
+    every = one_of("t.target_id", [one for ids in by_type.values() for one in ids], dialect)
+    return wrap("(", join(" AND ", (every, any_of(ways))))
 
 
 def token_of(system: str | None, code: str | None) -> Sql:
@@ -185,8 +197,13 @@ def _negated(found: Condition) -> Condition:
     return Condition(wrap("NOT ", found.test, ""))
 
 
-def _token(value: TokenValue) -> Sql:
-    return token_of(value.system, value.code)
+def _any_token(values: Sequence[TokenValue], dialect: str) -> Sql:
+    wanted = any_of([token_of(value.system, value.code) for value in values])
+    codes = [token_key(value.code) for value in values if value.code is not None]
+    if len(values) < 2 or len(codes) < len(values):
+        return wanted
+    # Follows from the rest, and gives the index its way in.
+    return wrap("(", join(" AND ", (one_of("t.code", codes, dialect), wanted)))
 
 
 def _string(mode: str, value: str, dialect: str) -> Sql:

@@ -25,11 +25,14 @@ _POOL_SIZE = 32
 _READERS_KEPT = 16
 """Of SQLite's connections, so many stay out of the pool, ready to read."""
 _BUSY_TIMEOUT_MS = 5_000
+_MAPPED = 2_147_418_112
+"""Bytes of the file that are mapped, as many as SQLite takes: the kernel's pages are shared by all
+processes, while what is read past them is copied and soon dropped from small caches."""
 _PRAGMAS = (
     f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}",
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",
-    "PRAGMA mmap_size = 268435456",
+    f"PRAGMA mmap_size = {_MAPPED}",
     "PRAGMA cache_size = -8000",
     "PRAGMA journal_size_limit = 67108864",
     "PRAGMA temp_store = MEMORY",
@@ -145,7 +148,7 @@ def _sqlite_engine(url: URL) -> Engine:
 
 
 def _map_nothing(connection: Any, _record: object) -> None:
-    connection.execute("PRAGMA mmap_size = 0").close()
+    connection.execute("PRAGMA mmap_size = 2147418112").close()
 
 
 def _postgres_engine(url: URL) -> Engine:

@@ -20,13 +20,13 @@ from fhir_facade.mirror.criteria import (
     Place,
     SortKey,
 )
-from fhir_facade.mirror.criteria_sql import Scope, indexed, reference_to
+from fhir_facade.mirror.criteria_sql import Scope, indexed, references_to
 from fhir_facade.mirror.export import ExportSlice, export_deleted, export_rows
 from fhir_facade.mirror.memberships import memberships
 from fhir_facade.mirror.order import places_of, sorted_page
 from fhir_facade.mirror.plan import Query
 from fhir_facade.mirror.reach_sql import READING, ReachScope, reached
-from fhir_facade.mirror.sql import Condition, Sql, any_of, one_of, run
+from fhir_facade.mirror.sql import Condition, Sql, one_of, run
 from fhir_facade.mirror.versions import Row, current_revision, instant_of
 from fhir_facade.policy import GroupMembers, Letter, Reach, RowFacts, admits, admits_every_row
 
@@ -128,7 +128,7 @@ def reverse_included(
     rows: dict[int, Row] = {}
     for start in range(0, len(targets), _CHUNK):
         chunk = targets[start : start + _CHUNK]
-        wanted = any_of([reference_to(target.type, target.id) for target in chunk])
+        wanted = references_to([(one.type, one.id) for one in chunk], conn.dialect.name)
         referring = indexed("index_reference", param, wanted, scope)
         query = _within_reach(conn, tenant, resource_type, reach, revision, referring)
         rows.update({row.pk: row for row in query.page(conn, limit)})
