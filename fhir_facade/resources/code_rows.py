@@ -11,11 +11,14 @@ from typing import Any, NamedTuple
 from fhir_facade.fhir.systems import (
     ADMINISTRATIVE_GENDER,
     DIAGNOSTIC_REPORT_STATUS,
+    LOINC,
     QUBS_APPOINTMENT_STATUS,
+    QUBS_ATTACHMENT_CATEGORY,
     QUBS_SEX,
     VS_ADMINISTRATIVE_GENDER,
     VS_APPOINTMENT_STATUS,
     VS_DIAGNOSTIC_REPORT_STATUS,
+    VS_US_CORE_DOCUMENT_TYPE,
 )
 from fhir_facade.fhir.systems import (
     APPOINTMENT_STATUS as FHIR_APPOINTMENT_STATUS,
@@ -136,5 +139,26 @@ GENDER: dict[str, Any] = {
         "Unknown": Row("unknown"),
         "U": Row("unknown"),
         "Not stated": Row("unknown", "wider"),
+    },
+}
+
+ATTACHMENT_CATEGORY: dict[str, Any] = {
+    "id": "qubs-attachment-category",
+    "name": "QubsAttachmentCategory",
+    "title": "QUBS attachment category to DocumentReference.type",
+    "description": "QUBS publishes no list of values; those that were seen are mapped whatever "
+    "their case. A document of any other category is of unknown type.",
+    "source_system": QUBS_ATTACHMENT_CATEGORY,
+    "target_system": LOINC,
+    "target_value_set": VS_US_CORE_DOCUMENT_TYPE,
+    "default": None,
+    "folded": True,
+    "targets": frozenset(
+        "57133-1 18748-4 11488-4 11506-3 18842-5 34111-5 34117-2 34133-9 51851-4".split()
+    ),
+    "rows": {
+        "Referral": Row("57133-1"),
+        "Worksheet": Row(None, "unmatched", "LOINC has no document type for it."),
+        "report": Row("18748-4"),
     },
 }

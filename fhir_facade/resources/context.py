@@ -18,6 +18,8 @@ SOURCE = "qubs"
 
 RecordKey = tuple[str, str]
 """View and upstream key of one stored record."""
+ResourceKey = tuple[str, str]
+"""Type and id of a resource."""
 Records = Mapping[RecordKey, Any]
 """Parsed bodies by view and key."""
 
@@ -41,6 +43,11 @@ class QubsContext:
     def appointment_system(self) -> str:
         """Identifier system of appointment ids."""
         return tenant_system(self.fhir_base, "qubs-appointment-id")
+
+    @cached_property
+    def attachment_system(self) -> str:
+        """Identifier system of attachment GUIDs."""
+        return tenant_system(self.fhir_base, "qubs-attachment-id")
 
     @cached_property
     def patient_system(self) -> str:
@@ -76,6 +83,8 @@ class QubsContext:
 WarningCode = Literal[
     "missing-status",
     "patient-conflict",
+    "too-many-attachments",
+    "unknown-attachment-category",
     "unknown-gender",
     "unknown-site",
     "unknown-status",
@@ -117,9 +126,10 @@ class SubjectRecords:
 class MappedSubject:
     """What a subject maps to.
 
-    `sources` runs parallel to `resources`: the records each was made from (`provenance_for` wants
-    their origins). With `rejected` records the resources are those of the rest: a caller that gets
-    fewer than before must keep the old ones, not delete them.
+    `inherits` says of a resource that is reached as others are (a Binary) which those are; they
+    come before it. `sources` runs parallel to `resources`: the records each was made from
+    (`provenance_for` wants their origins). With `rejected` records the resources are those of the
+    rest: a caller that gets fewer than before must keep the old ones, not delete them.
     """
 
     resources: tuple[FHIRResource, ...] = ()
@@ -127,6 +137,7 @@ class MappedSubject:
     dependencies: tuple[Subject, ...] = ()
     warnings: tuple[MappingWarning, ...] = ()
     rejected: tuple[Rejection, ...] = ()
+    inherits: Mapping[ResourceKey, tuple[ResourceKey, ...]] = field(default_factory=dict)
 
 
 def unknown(code: WarningCode, value: str) -> MappingWarning:

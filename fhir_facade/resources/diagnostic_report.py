@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from fhir_facade.fhir import FHIRResource
@@ -26,6 +27,7 @@ from fhir_facade.resources.definition import (
     token,
 )
 from fhir_facade.resources.qubs_appointment import QubsAppointment
+from fhir_facade.resources.qubs_attachments import Attachment
 from fhir_facade.resources.qubs_fields import code
 
 
@@ -83,15 +85,19 @@ DEFINITION = ResourceDefinition(
 )
 
 
-def _category() -> list[dict[str, Any]]:
+def radiology_categories() -> list[dict[str, Any]]:
+    """What every imaging report is filed under."""
     return [
         {"coding": [{"system": LOINC, "code": "LP29684-5", "display": "Radiology"}]},
         {"coding": [{"system": V2_0074, "code": "RAD", "display": "Radiology"}]},
     ]
 
 
-def report_from_qubs(appointment: QubsAppointment, context: QubsContext) -> FHIRResource | None:
-    """The DiagnosticReport of one merged QUBS appointment; None before imaging is done.
+def report_from_qubs(
+    appointment: QubsAppointment, context: QubsContext, attachments: Iterable[Attachment] = ()
+) -> FHIRResource | None:
+    """The DiagnosticReport of one merged QUBS appointment; None before imaging is done. Of its
+    attachments, those that are the report are its presented form.
 
     US Core's profile is claimed once the patient is known. `issued` is absent: no view tells when
     a report was written (R4 diagnosticreport.html).
@@ -105,12 +111,15 @@ def report_from_qubs(appointment: QubsAppointment, context: QubsContext) -> FHIR
         resource["extension"] = [status_extension(appointment.status)]
     resource["identifier"] = [{"system": context.appointment_system, "value": appointment.key}]
     resource["status"] = appointment.report_status
-    resource["category"] = _category()
+    resource["category"] = radiology_categories()
     resource["code"] = _code(appointment, context)
     if appointment.patient_reference:
         resource["subject"] = {"reference": appointment.patient_reference}
     _set_effective(resource, appointment)
     resource["performer"] = [{"reference": context.organization_reference}]
+    forms = [one.form(context) for one in attachments if one.is_report and one.has_content]
+    if forms:
+        resource["presentedForm"] = forms
     return resource
 
 

@@ -9,6 +9,7 @@ from fhir_facade.resources.context import Records
 from fhir_facade.resources.qubs_appointment import sites_of
 from fhir_facade.resources.subject import Subject
 from fhir_facade.upstream.qubs_words import (
+    ATTACHMENTS,
     COMMENTS,
     EXAM_CODES,
     OPERATIONAL,
@@ -20,7 +21,7 @@ from fhir_facade.upstream.qubs_words import (
 )
 
 _SITE_VIEWS = frozenset({SITES, SITE_SETTINGS, EXAM_CODES, STAFF_SKILLS})
-_APPOINTMENT_VIEWS = frozenset({OPERATIONAL, TELE_REPORTING, COMMENTS})
+_APPOINTMENT_VIEWS = frozenset({OPERATIONAL, TELE_REPORTING, ATTACHMENTS, COMMENTS})
 
 
 def links_of(view: str, key: str, body: Any) -> tuple[Subject, ...]:

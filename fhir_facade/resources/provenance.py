@@ -31,6 +31,7 @@ from fhir_facade.resources.version import MAPPING_VERSION
 _TARGETS = (
     "Appointment",
     "DiagnosticReport",
+    "DocumentReference",
     "Group",
     "Location",
     "Organization",

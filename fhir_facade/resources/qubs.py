@@ -6,9 +6,11 @@ mapping, `map_subject`, and the types they take and give.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+from fhir_facade.fhir import FHIRResource
 from fhir_facade.resources.appointment import appointment_from_qubs
+from fhir_facade.resources.binary import binary_from_qubs
 from fhir_facade.resources.context import (
     NO_RECORDS,
     MappedSubject,
@@ -17,19 +19,22 @@ from fhir_facade.resources.context import (
     RecordKey,
     Records,
     Rejection,
+    ResourceKey,
     SubjectRecords,
 )
 from fhir_facade.resources.diagnostic_report import report_from_qubs
+from fhir_facade.resources.document_reference import document_from_qubs
 from fhir_facade.resources.links import dependencies_of, links_of
 from fhir_facade.resources.location import location_from_qubs
 from fhir_facade.resources.organization import organization_from_qubs
 from fhir_facade.resources.patient import patient_from_qubs
 from fhir_facade.resources.practitioner import practitioner_from_qubs
 from fhir_facade.resources.qubs_appointment import read_appointment, sites_of
+from fhir_facade.resources.qubs_attachments import read_attachments
 from fhir_facade.resources.qubs_records import readable
 from fhir_facade.resources.subject import Subject
 from fhir_facade.resources.version import MAPPING_VERSION
-from fhir_facade.upstream.qubs_words import SITE_SETTINGS, SITES
+from fhir_facade.upstream.qubs_words import ATTACHMENTS, SITE_SETTINGS, SITES
 
 __all__ = [
     "MAPPING_VERSION",
@@ -66,6 +71,7 @@ def map_subject(subject: Subject, records: SubjectRecords, context: QubsContext)
         dependencies_of(subject, own),
         mapped.warnings,
         rejected,
+        mapped.inherits,
     )
 
 
@@ -106,11 +112,57 @@ def _map_appointment(
     merged, used, warnings = read_appointment(subject.key, records.own, site_records, context)
     if merged is None:
         return MappedSubject()
-    resources = [appointment_from_qubs(merged, context)]
-    report = report_from_qubs(merged, context)
+    attachments, more = read_attachments(subject.key, records.own, context)
+    listed = (*used, (ATTACHMENTS, subject.key))
+    made = _Made()
+    made.add(appointment_from_qubs(merged, context), used)
+    report = report_from_qubs(merged, context, attachments)
     if report is not None:
-        resources.append(report)
-    return MappedSubject(tuple(resources), (used,) * len(resources), warnings=tuple(warnings))
+        made.add(report, listed if "presentedForm" in report else used)
+    for attachment in attachments:
+        document = document_from_qubs(attachment, merged, context)
+        if document is not None:
+            made.add(document, listed)
+        shown_by = (document, report if attachment.is_report else None)
+        targets = tuple(_key(resource) for resource in shown_by if resource is not None)
+        if targets and attachment.has_content:
+            # It has no Provenance of its own: its targets have.
+            made.add(binary_from_qubs(attachment, "/".join(targets[0])), (), targets)
+    return made.mapped((*warnings, *more))
+
+
+class _Made:
+    """The resources of an appointment, as they are made."""
+
+    def __init__(self) -> None:
+        self._resources: list[FHIRResource] = []
+        self._sources: list[tuple[RecordKey, ...]] = []
+        self._inherits: dict[ResourceKey, tuple[ResourceKey, ...]] = {}
+
+    def add(
+        self,
+        resource: FHIRResource,
+        sources: tuple[RecordKey, ...],
+        inherits: tuple[ResourceKey, ...] = (),
+    ) -> None:
+        """Take one."""
+        self._resources.append(resource)
+        self._sources.append(sources)
+        if inherits:
+            self._inherits[_key(resource)] = inherits
+
+    def mapped(self, warnings: Iterable[MappingWarning]) -> MappedSubject:
+        """All of them."""
+        return MappedSubject(
+            tuple(self._resources),
+            tuple(self._sources),
+            warnings=tuple(warnings),
+            inherits=self._inherits,
+        )
+
+
+def _key(resource: FHIRResource) -> ResourceKey:
+    return resource["resourceType"], resource["id"]
 
 
 _MAPPERS: dict[str, Callable[[Subject, SubjectRecords, QubsContext], MappedSubject]] = {

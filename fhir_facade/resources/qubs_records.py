@@ -7,6 +7,7 @@ from typing import Any
 from fhir_facade.resources import qubs_fields as fields
 from fhir_facade.resources.context import RecordKey, Records, Rejection
 from fhir_facade.upstream.qubs_words import (
+    ATTACHMENTS,
     COMMENTS,
     EXAM_CODES,
     OPERATIONAL,
@@ -14,7 +15,7 @@ from fhir_facade.upstream.qubs_words import (
     TELE_REPORTING,
 )
 
-_ARRAYS = frozenset({COMMENTS, EXAM_CODES})
+_ARRAYS = frozenset({ATTACHMENTS, COMMENTS, EXAM_CODES})
 """Views whose record is the whole list."""
 
 _KEY_NAMES: dict[str, fields.Names] = {

@@ -8,9 +8,11 @@ from types import MappingProxyType
 from fhir_facade.resources import (
     appointment,
     audit_event,
+    binary,
     code_system,
     concept_map,
     diagnostic_report,
+    document_reference,
     group,
     location,
     operation_definition,
@@ -27,9 +29,11 @@ from fhir_facade.resources.definition import ResourceDefinition
 _DEFINITIONS = (
     appointment.DEFINITION,
     audit_event.DEFINITION,
+    binary.DEFINITION,
     code_system.DEFINITION,
     concept_map.DEFINITION,
     diagnostic_report.DEFINITION,
+    document_reference.DEFINITION,
     group.DEFINITION,
     location.DEFINITION,
     operation_definition.DEFINITION,

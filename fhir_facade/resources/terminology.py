@@ -53,6 +53,10 @@ class CodeTable:
             return self._codes[key], True
         return self.default, False
 
+    def spelled(self, code: str) -> str | None:
+        """A known upstream code as the table spells it; None for an unknown one."""
+        return next((known for known in self.rows if self._key(known) == self._key(code)), None)
+
     def overridden(self, overrides: Mapping[str, str]) -> CodeTable:
         """This table with a tenant's rows before its own; an empty target says "nothing".
 
@@ -83,15 +87,19 @@ class CodeTables:
     appointment_status: CodeTable
     report_status: CodeTable
     gender: CodeTable
+    attachment_category: CodeTable
 
     def __iter__(self) -> Iterator[CodeTable]:
-        return iter((self.appointment_status, self.report_status, self.gender))
+        return iter(
+            (self.appointment_status, self.report_status, self.gender, self.attachment_category)
+        )
 
 
 BUILT_IN = CodeTables(
     appointment_status=CodeTable(**code_rows.APPOINTMENT_STATUS),
     report_status=CodeTable(**code_rows.REPORT_STATUS),
     gender=CodeTable(**code_rows.GENDER),
+    attachment_category=CodeTable(**code_rows.ATTACHMENT_CATEGORY),
 )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from fhir_facade.sync.lists import Lists
 from fhir_facade.sync.pull import Run
 from fhir_facade.upstream.pulled import Pulled
-from fhir_facade.upstream.qubs_words import COMMENTS, OPERATIONAL, TELE_REPORTING
+from fhir_facade.upstream.qubs_words import ATTACHMENTS, COMMENTS, OPERATIONAL, TELE_REPORTING
 
 
 def settle_absence(run: Run, lists: Lists) -> None:
@@ -77,6 +77,7 @@ def _missing(run: Run, view: str, key: str) -> None:
     if records.mark_missing(*run.where, view, key, run.sweep.number) < 2:
         return
     # The view that decided goes last: a kill in between finds the appointment again.
-    for part in (COMMENTS, *(v for v in (TELE_REPORTING, OPERATIONAL) if v != view), view):
+    others = (v for v in (TELE_REPORTING, OPERATIONAL) if v != view)
+    for part in (ATTACHMENTS, COMMENTS, *others, view):
         records.remove(*run.where, part, key)
     run.report.removed += 1

@@ -14,8 +14,9 @@ from fhir_facade.sync.job import QubsJob, Stores
 from fhir_facade.sync.report import Report
 from fhir_facade.sync.sweep import Sweep
 from fhir_facade.upstream.pulled import MalformedRow, Page, Pulled, canonical_bytes, key_text
-from fhir_facade.upstream.qubs_rows import ArrayRecord
+from fhir_facade.upstream.qubs_rows import ArrayRecord, without_addresses
 from fhir_facade.upstream.qubs_words import (
+    ATTACHMENTS,
     COMMENTS,
     EXAM_CODES,
     OPERATIONAL,
@@ -31,6 +32,7 @@ _ROW_VIEWS = frozenset(
     {
         OPERATIONAL,
         TELE_REPORTING,
+        ATTACHMENTS,
         COMMENTS,
         PATIENTS,
         SITES,
@@ -67,9 +69,18 @@ class Ingest:
         self.malformed(page.malformed)
 
     def array(self, array: ArrayRecord) -> None:
-        """Take a list that is one record."""
-        self.record(array.record)
+        """Take a list that is one record. Of attachments, one that has malformed rows does not
+        replace what is stored: documents would go that only cannot be read now.
+        """
         self.malformed(array.malformed)
+        record = array.record
+        if array.malformed and record.view == ATTACHMENTS and self._is_stored(record):
+            return
+        self.record(record)
+
+    def _is_stored(self, pulled: Pulled) -> bool:
+        where = (self._job.tenant, self._job.source)
+        return self._stores.records.body(*where, pulled.view, pulled.key) is not None
 
     def record(self, pulled: Pulled) -> None:
         """Take one record."""
@@ -80,6 +91,8 @@ class Ingest:
             scope = key_text(body.get("scheduledSite")) or ""
             if not self._job.settings.billing and not _BILLING_MEMBERS.isdisjoint(body):
                 body = {k: v for k, v in body.items() if k not in _BILLING_MEMBERS}
+        elif pulled.view == ATTACHMENTS and isinstance(body, list):
+            body = without_addresses(body)
         self._records.append(
             PulledRecord(
                 pulled.view,

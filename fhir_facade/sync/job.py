@@ -21,7 +21,9 @@ from fhir_facade.resources.definition import ResourceDefinition
 from fhir_facade.resources.terminology import tables_for
 from fhir_facade.settings import QubsSource, TenantSettings
 
-Stage = Literal["sites", "appointments", "comments", "patients", "absence", "mapping"]
+Stage = Literal[
+    "sites", "appointments", "comments", "attachments", "patients", "absence", "mapping"
+]
 
 
 class Progress(NamedTuple):

@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fhir_facade.fhir import FHIRResource, json
-from fhir_facade.fhir.ids import resource_id
 from fhir_facade.fhir.validation import fast_check
 from fhir_facade.mirror.dirty import DirtySubject
 from fhir_facade.mirror.publish import LARGEST_BATCH, Prepared, SubjectOutput
 from fhir_facade.mirror.quarantine import QuarantineEntry
 from fhir_facade.mirror.records import StoredRecord
-from fhir_facade.resources.context import Records, SubjectRecords
+from fhir_facade.resources.context import Records, ResourceKey, SubjectRecords
 from fhir_facade.resources.provenance import Origin, provenance_for
 from fhir_facade.resources.qubs import MappedSubject, RecordKey, dependencies_of, map_subject
 from fhir_facade.resources.subject import Subject
@@ -29,16 +28,7 @@ from fhir_facade.sync.patients import gone_patients
 from fhir_facade.sync.report import Report
 
 _BATCH = LARGEST_BATCH // 2
-"""Subjects a batch: none yields more than two resources."""
-
-_TYPES: dict[str, tuple[str, ...]] = {
-    "domain": ("Organization",),
-    "site": ("Location",),
-    "staff": ("Practitioner",),
-    "appointment": ("Appointment", "DiagnosticReport"),
-    "patient": ("Patient",),
-}
-"""What a subject may yield; all of these ids are made from the subject's key."""
+"""Subjects a batch: most yield no more than two resources."""
 
 Stored = dict[RecordKey, StoredRecord]
 
@@ -149,15 +139,16 @@ class Mapper:
             # One subject that trips the mapping must not hold up all the others.
             reason = f"the mapping failed with {type(error).__name__}"
             entries.append(QuarantineEntry(subject.kind, subject.key, "", reason))
-            return SubjectOutput(subject, mark, (), _possible(subject), tuple(related))
+            return SubjectOutput(subject, mark, (), dependencies=tuple(related), keep_rest=True)
         for code, value in mapped.warnings:
             self._report.codes[code, value or ""] += 1
         if mapped.rejected:
             reason = "; ".join(f"{view}: {why}" for view, _, why in mapped.rejected)
             entries.append(QuarantineEntry(subject.kind, subject.key, "", reason))
-        kept = set(_possible(subject)) if mapped.rejected else set()
-        prepared = self._prepare(subject, mapped, loaded, entries, kept)
-        return SubjectOutput(subject, mark, prepared, frozenset(kept), mapped.dependencies)
+        prepared, kept = self._prepare(subject, mapped, loaded, entries)
+        return SubjectOutput(
+            subject, mark, prepared, kept, mapped.dependencies, keep_rest=bool(mapped.rejected)
+        )
 
     def _prepare(
         self,
@@ -165,22 +156,27 @@ class Mapper:
         mapped: MappedSubject,
         loaded: _Loaded,
         entries: list[QuarantineEntry],
-        kept: set[tuple[str, str]],
-    ) -> tuple[Prepared, ...]:
+    ) -> tuple[tuple[Prepared, ...], frozenset[ResourceKey]]:
+        """What may be published, and what is to stay as it was: what is not valid, and what is
+        reached as such."""
         stored: Stored = {}
         for told_by in (*mapped.dependencies, subject):
             stored.update(loaded.stored.get(told_by, {}))
         prepared: list[Prepared] = []
+        kept: set[ResourceKey] = set()
         for resource, sources in zip(mapped.resources, mapped.sources, strict=True):
+            key = resource["resourceType"], resource["id"]
+            targets = mapped.inherits.get(key, ())
             problems = fast_check(resource)
             if problems:
                 reason = f"{problems[0].expression}: {problems[0].message}"
-                type_ = resource["resourceType"]
-                entries.append(QuarantineEntry(subject.kind, subject.key, type_, reason))
-                kept.add((type_, resource["id"]))
+                entries.append(QuarantineEntry(subject.kind, subject.key, key[0], reason))
+            if problems or not kept.isdisjoint(targets):
+                kept.add(key)
                 continue
-            prepared.append(Prepared(resource, self._provenance(resource, sources, stored)))
-        return tuple(prepared)
+            provenance = self._provenance(resource, sources, stored)
+            prepared.append(Prepared(resource, provenance, targets))
+        return tuple(prepared), frozenset(kept)
 
     def _provenance(
         self, resource: FHIRResource, sources: Iterable[RecordKey], stored: Stored
@@ -203,12 +199,6 @@ class Mapper:
             self._stores.quarantine.release(*self._where, healed)
             self._held.difference_update(tuple(subject) for subject in healed)
         self._held |= refused
-
-
-def _possible(subject: Subject) -> frozenset[tuple[str, str]]:
-    """Every (type, id) the subject may have yielded before."""
-    name = resource_id("qubs", subject.key)
-    return frozenset((type_, name) for type_ in _TYPES.get(subject.kind, ()))
 
 
 def _parts(outputs: Sequence[SubjectOutput]) -> Iterator[list[SubjectOutput]]:

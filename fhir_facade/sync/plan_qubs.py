@@ -1,9 +1,10 @@
 """The order in which a QUBS domain is pulled.
 
-Hot, every round: sites, open statuses, the near days, the worklist; comments of what changed, of
-the worklist and of the near days; patients that are new. Cold, as the budget allows: the closed
-statuses, the whole list, all other comments and patients, until the sweep is complete and absence
-can be judged. A full run does all of it at once, and the first run of a source is always full.
+Hot, every round: sites, open statuses, the near days, the worklist; comments and attachments of
+what changed, of the worklist and of the near days; patients that are new. Cold, as the budget
+allows: the closed statuses, the whole list, all other comments, attachments and patients, until the
+sweep is complete and absence can be judged. A full run does all of it at once, and the first run of
+a source is always full.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from fhir_facade.sync.lists import (
 from fhir_facade.sync.patients import settle_patients
 from fhir_facade.sync.pull import Run
 from fhir_facade.sync.sublists import (
+    pull_attachments,
     pull_comments,
     pull_new_patients,
+    sweep_attachments,
     sweep_comments,
     sweep_patients,
 )
@@ -57,7 +60,7 @@ class QubsPlan:
         before = run.budget.calls
         run.report.sweep = run.sweep.number
         self._hot_lists()
-        self._hot_comments(allowance // 4)
+        self._hot_sublists(allowance // 4)
         pull_new_patients(run)
         run.budget.cap(allowance - (run.budget.calls - before))
         try:
@@ -76,17 +79,20 @@ class QubsPlan:
         self._lists.read_near_days()
         self._lists.read_pending()
 
-    def _hot_comments(self, rest: int) -> None:
-        """Comments of what changed, then `rest` of those of the worklist and the near days."""
+    def _hot_sublists(self, rest: int) -> None:
+        """Comments and attachments of what changed, then those of the worklist and the near days,
+        in turn, by `rest` calls."""
         run = self._run
         dirty = run.stores.records.dirty(*run.where, run.job.options.backlog, ["appointment"])
         changed = [entry.subject.key for entry in dirty]
         pull_comments(run, changed)
+        pull_attachments(run, changed)
         hot = sorted(((self._lists.pending or frozenset()) | self._lists.near) - set(changed))
         after = run.stores.state.get(*run.where, _CURSOR) or ""
         turn = [key for key in hot if key > after] + [key for key in hot if key <= after]
-        if chosen := turn[:rest]:
+        if chosen := turn[: rest // 2]:
             pull_comments(run, chosen)
+            pull_attachments(run, chosen)
             run.stores.state.set(*run.where, _CURSOR, chosen[-1])
 
     def _complete(self) -> bool:
@@ -100,6 +106,8 @@ class QubsPlan:
         self._whole_list()
         self._map_backlog()
         sweep_comments(run)
+        self._map_backlog()
+        sweep_attachments(run)
         self._map_backlog()
         sweep_patients(run)
         settle_patients(run)

@@ -1,18 +1,19 @@
-"""What is pulled one call a key, several at once: comments of appointments, and the patients they
-lead to.
+"""What is pulled one call a key, several at once: comments and attachments of appointments, and the
+patients they lead to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from fhir_facade.mirror.worklist import ANY_SWEEP
 from fhir_facade.sync import patients
+from fhir_facade.sync.job import Stage
 from fhir_facade.sync.pull import Fetched, Run
 from fhir_facade.sync.sweep import DONE
 from fhir_facade.upstream.pulled import Pulled
 from fhir_facade.upstream.qubs_rows import ArrayRecord
-from fhir_facade.upstream.qubs_words import COMMENTS, PATIENTS
+from fhir_facade.upstream.qubs_words import ATTACHMENTS, COMMENTS, PATIENTS
 
 _AFTER = "after:"
 _AGAIN = "again:"
@@ -20,9 +21,12 @@ _AGAIN = "again:"
 
 def pull_comments(run: Run, keys: Iterable[str], *, unit: str | None = None) -> None:
     """Pull the comments of these appointments. `unit` is where the sweep notes how far it is."""
-    for chunk in run.fetch_all("comments", COMMENTS, keys, run.client.comments):
-        _store_comments(run, chunk)
-        _note(run, unit, chunk)
+    _pull_arrays(run, COMMENTS, run.client.comments, keys, unit)
+
+
+def pull_attachments(run: Run, keys: Iterable[str], *, unit: str | None = None) -> None:
+    """Pull the lists of attachments of these appointments, as `pull_comments`."""
+    _pull_arrays(run, ATTACHMENTS, run.client.attachments, keys, unit)
 
 
 def pull_patients(run: Run, keys: Iterable[str], *, unit: str | None = None) -> None:
@@ -51,13 +55,18 @@ def sweep_comments(run: Run) -> None:
     _sweep(run, "comments", "appointment", COMMENTS)
 
 
+def sweep_attachments(run: Run) -> None:
+    """Pull the lists of attachments that this sweep has not seen, as `sweep_comments`."""
+    _sweep(run, "attachments", "appointment", ATTACHMENTS)
+
+
 def sweep_patients(run: Run) -> None:
     """Pull the patients that this sweep has not seen; what fails is tried once more at the end."""
     _sweep(run, "patients", "patient", PATIENTS)
 
 
 def _sweep(run: Run, unit: str, kind: str, view: str) -> None:
-    pull = pull_comments if view == COMMENTS else pull_patients
+    pull = _PULLS[view]
     while not run.sweep.settled(unit):
         state = run.sweep.state_of(unit) or _AFTER
         again = state.startswith(_AGAIN)
@@ -76,9 +85,21 @@ def _note(
         run.sweep.mark(unit, (_AGAIN if state.startswith(_AGAIN) else _AFTER) + chunk[-1].key)
 
 
-def _store_comments(run: Run, chunk: list[Fetched[ArrayRecord]]) -> None:
-    for fetched in chunk:
-        if fetched.value is not None:
-            run.ingest.array(fetched.value)
-    run.flush()
-    run.tell("comments", run.ingest.counts[COMMENTS])
+def _pull_arrays(
+    run: Run,
+    view: str,
+    fetch: Callable[[str], ArrayRecord],
+    keys: Iterable[str],
+    unit: str | None,
+) -> None:
+    for chunk in run.fetch_all(view, view, keys, fetch):
+        for fetched in chunk:
+            if fetched.value is not None:
+                run.ingest.array(fetched.value)
+        run.flush()
+        run.tell(_STAGES[view], run.ingest.counts[view])
+        _note(run, unit, chunk)
+
+
+_STAGES: dict[str, Stage] = {COMMENTS: "comments", ATTACHMENTS: "attachments"}
+_PULLS = {COMMENTS: pull_comments, ATTACHMENTS: pull_attachments, PATIENTS: pull_patients}

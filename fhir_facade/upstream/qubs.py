@@ -192,7 +192,7 @@ class QubsClient:
         """
         operation = _named("list", "attachments", pending)
         answer = self._get(operation, *_below(appointment_id, pending), "attachments")
-        return array_record(operation, ATTACHMENTS, appointment_id, "guid", answer)
+        return array_record(operation, ATTACHMENTS, appointment_id, "guid", answer, keyed=True)
 
     def attachment(self, appointment_id: str, guid: str, *, pending: bool = False) -> Pulled:
         """One attachment with a fresh presigned address; key is its GUID."""

@@ -19,7 +19,9 @@ from fhir_facade.upstream.pulled import (
     key_text,
     malformed_row,
 )
-from fhir_facade.upstream.qubs_words import TEXT_MEMBERS
+from fhir_facade.upstream.qubs_words import HAS_CONTENT, TEXT_MEMBERS
+
+_ATTACHMENT_MEMBERS = ("guid", "category", "fileName", "addedDateTime", "lastModifiedDateTime")
 
 
 @dataclass(frozen=True)
@@ -72,18 +74,37 @@ def array_of(operation: str, answer: Answer) -> list[Any]:
     return answer.body
 
 
-def array_record(operation: str, view: str, key: str, name: str, answer: Answer) -> ArrayRecord:
-    """A list as one record, each row once, sorted by member `name` and then by content."""
+def array_record(
+    operation: str, view: str, key: str, name: str, answer: Answer, *, keyed: bool = False
+) -> ArrayRecord:
+    """A list as one record, each row once, sorted by member `name` and then by content. `keyed`:
+    rows without a usable `name` are malformed.
+    """
     rows: dict[bytes, dict[str, Any]] = {}
     malformed: list[MalformedRow] = []
     for row in array_of(operation, answer):
-        if isinstance(row, dict):
-            rows[canonical_bytes(row)] = row
-        else:
+        if not isinstance(row, dict):
             malformed.append(malformed_row(view, row, "not an object", answer.correlation_id))
+        elif keyed and row_key(row, name) is None:
+            malformed.append(
+                malformed_row(view, row, f"no usable {name}", answer.correlation_id, key)
+            )
+        else:
+            rows[canonical_bytes(row)] = row
     ordered = sorted(rows.items(), key=lambda item: (key_text(item[1].get(name)) or "", item[0]))
     body = [row for _, row in ordered]
     return ArrayRecord(Pulled(view, key, body, answer.correlation_id), tuple(malformed))
+
+
+def without_addresses(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Attachments as they may be stored: members known to be harmless, and whether there is content
+    to be had. Presigned addresses give anybody the file, so nothing that could be one is kept.
+    """
+    return [
+        {name: row[name] for name in _ATTACHMENT_MEMBERS if name in row}
+        | {HAS_CONTENT: not absent(row.get("url"))}
+        for row in rows
+    ]
 
 
 def single(operation: str, view: str, key: str, name: str | None, answer: Answer) -> Pulled:

@@ -41,10 +41,11 @@ def test_each_table_is_a_valid_concept_map_under_the_base_of_the_tenant(resource
 
 
 def test_the_default_is_published():
-    status, report, gender = concept_maps(BASE)
+    status, report, gender, attachment = concept_maps(BASE)
     assert status["group"][0]["unmapped"] == {"mode": "fixed", "code": "pending"}
     assert gender["group"][0]["unmapped"]["code"] == "unknown"
     assert "unmapped" not in report["group"][0]
+    assert "unmapped" not in attachment["group"][0]
 
 
 def test_a_tenant_may_override_and_add_rows_and_they_are_published():

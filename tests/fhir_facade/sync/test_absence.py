@@ -7,7 +7,7 @@ from fhir_facade.mirror.records import PulledRecord
 from fhir_facade.resources.subject import Subject
 from fhir_facade.sync.job import QubsJob, Stores
 from fhir_facade.upstream.qubs import QubsClient
-from fhir_facade.upstream.qubs_words import COMMENTS, TELE_REPORTING
+from fhir_facade.upstream.qubs_words import ATTACHMENTS, COMMENTS, TELE_REPORTING
 from tests.support.qubs import Running
 from tests.support.syncing import (
     content,
@@ -30,12 +30,17 @@ def test_appointments_go_after_two_sweeps_and_come_back(
     assert (first.candidates, first.missing, first.removed) == (2, 2, 0)
     assert content(both) == undisturbed
     second = run_full(both, job, client)
-    assert (second.candidates, second.removed, second.deleted) == (2, 2, 4)
+    assert (second.candidates, second.removed) == (2, 2)
     found = content(both)
+    deleted = {name for name, digest in found.items() if digest == "deleted"}
+    assert len(deleted) == second.deleted
+    assert {name.removeprefix("qubs-").partition(".")[0] for _, name in deleted} == set(gone)
+    assert {kind for kind, _ in deleted} >= {"DocumentReference", "Binary"}
     for key in gone:
         assert found["Appointment", f"qubs-{key}"] == "deleted"
         assert found["DiagnosticReport", f"qubs-{key}"] == "deleted"
         assert both.records.body("acme", "qubs", COMMENTS, key) is None
+        assert both.records.body("acme", "qubs", ATTACHMENTS, key) is None
     third = run_full(both, job, client)
     assert third.candidates == 0
     emu.control.reset()
