@@ -43,6 +43,7 @@ from fhir_facade.search.cursor import CursorBox
 from fhir_facade.settings import PREFIX, Settings, TenantSettings, load
 from fhir_facade.sync import runner
 from fhir_facade.sync.job import QubsJob, Stores, open_stores, qubs_job
+from fhir_facade.upstream.qubs_documents import QubsDocuments
 from smart_auth import migrate as auth_migrate
 from smart_auth.admin import create_tenant_keys
 from smart_auth.login_provider import BadProvider, LoginProvider
@@ -299,5 +300,10 @@ def _rest(facade: Facade) -> RestParts:
         audit=facade.audit,
         cursors=CursorBox(settings.keys, lifetime_seconds=settings.cursor_minutes * 60),
         bulk=facade.bulk,
+        documents={
+            slug: QubsDocuments(tenant.qubs)
+            for slug, tenant in settings.tenants.items()
+            if tenant.qubs is not None
+        },
         readiness=readiness_checks(facade.database, facade.auth_store, facade.jobs),
     )

@@ -33,7 +33,7 @@ MAX_ENTRIES = 200
 METHODS = ("GET", "HEAD")
 _CONDITIONS = {"ifNoneMatch": "If-None-Match", "ifModifiedSince": "If-Modified-Since"}
 _PASSED_ON = ("Authorization", "Prefer")
-_ELSEWHERE = ("$export", "bulkstatus", "bulkfiles", "auth", ".well-known")
+_ELSEWHERE = ("Binary/", "$export", "bulkstatus", "bulkfiles", "auth", ".well-known")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from werkzeug.routing import BaseConverter
 from fhir_facade.errors import FacadeError
 from fhir_facade.rest.authorize import Authorizer
 from fhir_facade.rest.batch import BatchViews
+from fhir_facade.rest.binary import BinaryViews
+from fhir_facade.rest.docref import DocrefViews
 from fhir_facade.rest.errors import ErrorHandlers
 from fhir_facade.rest.everything import EverythingViews
 from fhir_facade.rest.export import ExportViews
@@ -45,6 +47,8 @@ def create_blueprint(parts: RestParts) -> Blueprint:
     batches = BatchViews(parts, authorizer)
     everything = EverythingViews(parts, authorizer)
     validates = ValidateViews(parts, authorizer)
+    binaries = BinaryViews(parts, authorizer, reads)
+    docref = DocrefViews(authorizer, searches)
     exports = ExportViews(parts, authorizer)
     metadata = MetadataViews(parts, authorizer)
 
@@ -67,6 +71,7 @@ def create_blueprint(parts: RestParts) -> Blueprint:
     route("/Patient/<patient_id>/$everything", everything.of_patient, "GET", "POST")
     route("/<resource_type>/$validate", validates.validate, "POST")
     route("/<resource_type>/<resource_id>/$validate", validates.validate, "POST")
+    route("/DocumentReference/$docref", docref.documents, "GET", "POST")
     route("/Group/<group_id>/$export", exports.kickoff_group, "GET", "POST")
     route("/bulkstatus/<job>", exports.status, "GET")
     route("/bulkstatus/<job>", exports.cancel, "DELETE")
@@ -80,6 +85,7 @@ def create_blueprint(parts: RestParts) -> Blueprint:
     route("/<resource_type>", searches.by_get, "GET")
     route("/<resource_type>/_history", histories.type, "GET")
     route("/<resource_type>/_search", searches.by_post, "POST")
+    route("/Binary/<instance_id:resource_id>", binaries.read, "GET")
     route("/<resource_type>/<instance_id:resource_id>", reads.read, "GET")
     route("/<resource_type>/<resource_id>/_history", histories.instance, "GET")
     route("/<resource_type>/<resource_id>/_history/<version>", reads.vread, "GET")

@@ -16,7 +16,6 @@ from fhir_facade.errors import (
     Gone,
     InvalidRequest,
     NotFound,
-    UnsupportedMediaType,
     UnsupportedParameter,
 )
 from fhir_facade.fhir import json
@@ -25,12 +24,12 @@ from fhir_facade.policy import ReachClass
 from fhir_facade.resources.definition import ResourceDefinition
 from fhir_facade.rest.accesses import Access, record
 from fhir_facade.rest.authorize import Authorizer, principal_of, served_type
-from fhir_facade.rest.bodies import read_body
-from fhir_facade.rest.negotiate import Form, is_json, negotiate
+from fhir_facade.rest.negotiate import Form, negotiate
+from fhir_facade.rest.parameters_body import parameter_pairs
 from fhir_facade.rest.parts import RestParts
 from fhir_facade.rest.prefer import search_context
 from fhir_facade.rest.read import checked_id, current_row
-from fhir_facade.rest.respond import FHIR_JSON, respond
+from fhir_facade.rest.respond import respond
 from fhir_facade.search.cursor import PARAMETER, Position
 from fhir_facade.search.include_parameters import read_includes
 from fhir_facade.search.page import PageContent, bundle, cut_issue
@@ -80,7 +79,10 @@ class EverythingViews:
         return self._answer(access, "Patient/$everything", None)
 
     def _answer(self, access: Access, path: str, patient_id: str | None) -> Response:
-        pairs = [*read_pairs(request.environ.get("QUERY_STRING", "").encode("latin-1")), *_body()]
+        pairs = [
+            *read_pairs(request.environ.get("QUERY_STRING", "").encode("latin-1")),
+            *parameter_pairs(),
+        ]
         form = negotiate(request.environ.get("HTTP_ACCEPT"), pairs)
         asked = self._asked(access, path, [pair for pair in pairs if pair[0] not in NEGOTIATED])
         queries = _queries(access, asked.pairs, patient_id)
@@ -184,6 +186,7 @@ def _compartment_types(access: Access, names: list[str] | None) -> list[Resource
         one
         for one in access.tenant.registry.values()
         if one.stored
+        and one.type != "Binary"  # its data is read one by one
         and one.reach in (ReachClass.PATIENT, ReachClass.INHERITED)
         and access.reach.allows_type(one.type, "s")
         and (names is None or one.type in names)
@@ -210,37 +213,6 @@ def _once(pairs: tuple[Pair, ...]) -> dict[str, str]:
             raise malformed(name, "followed by a value; leave the parameter out")
         given[name] = value
     return given
-
-
-def _body() -> list[Pair]:
-    """The parameters of a POST: an empty body, or a Parameters resource of primitive values."""
-    if request.method != "POST":
-        return []
-    body = read_body()
-    if not body:
-        return []
-    if not is_json(request.environ.get("CONTENT_TYPE", "")):
-        raise UnsupportedMediaType(
-            "The body is a Parameters resource in JSON.",
-            diagnostics=f"Send Content-Type: {FHIR_JSON}.",
-        )
-    try:
-        document = json.loads(body)
-    except json.InvalidJSON:
-        raise InvalidRequest("The body is not valid JSON.") from None
-    if not isinstance(document, dict) or document.get("resourceType") != "Parameters":
-        raise InvalidRequest("The body is not a Parameters resource.")
-    return [_pair(parameter) for parameter in document.get("parameter", ())]
-
-
-def _pair(parameter: Any) -> Pair:
-    if isinstance(parameter, dict) and isinstance(parameter.get("name"), str):
-        for name, value in parameter.items():
-            if name.startswith("value") and isinstance(value, str | int):
-                return parameter["name"], str(value)
-    raise InvalidRequest(
-        "A parameter has no name or no plain value.", expression=("Parameters.parameter",)
-    )
 
 
 def _respond(body: bytes, form: Form) -> Response:

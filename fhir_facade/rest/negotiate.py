@@ -27,6 +27,8 @@ _FORMATS = {
     "text/json": JSON,
 }
 _QUALITY = re.compile(r"[01](?:\.[0-9]*)?", re.ASCII)
+_RESOURCE_JSON = frozenset({FHIR_JSON, "application/json+fhir", JSON, "text/json"})
+_OTHER_FHIR = frozenset({"application/fhir+xml", "application/xml+fhir", "application/fhir+turtle"})
 _SPECIFIC = {"*/*": 0, "application/*": 1}
 
 
@@ -56,6 +58,25 @@ def negotiate(accept: str | None, pairs: Sequence[Pair] = ()) -> Form:
         if media_type is None:
             raise _no_json("Accept")
     return Form(media_type, pretty == "true")
+
+
+def binary_form(accept: str | None, pairs: Sequence[Pair], content_type: str) -> Form | None:
+    """The form of a Binary as a resource; None: its bytes as they are, which is what all get that
+    do not name a FHIR format before the type of the content (R4 binary.html#rest).
+
+    Raises NotAcceptable when FHIR formats are named and none of them is written here.
+    """
+    wanted = dict(pairs).get("_format")
+    if wanted is not None:
+        return None if _essence(wanted) == content_type else negotiate(accept, pairs)
+    named = {_essence(item): _quality(item) for item in (accept or "")[:4096].split(",")}
+    named = {essence: quality for essence, quality in named.items() if quality > 0}
+    as_it_is = named.pop(content_type, 0.0)
+    if any(essence in _RESOURCE_JSON and as_it_is < q for essence, q in named.items()):
+        return negotiate(accept, pairs)
+    if named and not as_it_is and all(essence in _OTHER_FHIR for essence in named):
+        raise _no_json("Accept")
+    return None
 
 
 def is_json(content_type: str) -> bool:

@@ -14,6 +14,7 @@ from fhir_facade.mirror.database import Database
 from fhir_facade.resources.definition import ResourceDefinition
 from fhir_facade.search.cursor import CursorBox
 from fhir_facade.search.run import TotalCache
+from fhir_facade.upstream.qubs_documents import Content
 from smart_auth.verify import VerifiedToken
 
 
@@ -22,6 +23,15 @@ class TokenVerifier(Protocol):
 
     def verify(self, tenant: str, token: str) -> VerifiedToken:
         """What the bearer may do now; raises `smart_auth.verify.InvalidToken`."""
+
+
+class Documents(Protocol):
+    """Where the contents of a tenant's documents are (`upstream.qubs_documents.QubsDocuments`)."""
+
+    def open(
+        self, appointment_id: str, guid: str, part: tuple[int | None, int | None] | None = None
+    ) -> Content:
+        """Begin to fetch one, or a part of it; raises the UpstreamError family."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,4 +71,6 @@ class RestParts:
     cursors: CursorBox
     bulk: BulkParts
     readiness: Sequence[ReadinessCheck] = ()
+    documents: Mapping[str, Documents] = field(default_factory=dict)
+    """By tenant, for those with a source that holds documents."""
     totals: TotalCache = field(default_factory=TotalCache)

@@ -23,8 +23,10 @@ FHIR_JSON = "application/fhir+json"
 JSON = "application/json"
 
 EXPOSED = (
+    "Accept-Ranges",
     "Content-Disposition",
     "Content-Location",
+    "Content-Range",
     "ETag",
     "Expires",
     "Last-Modified",

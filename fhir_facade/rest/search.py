@@ -56,7 +56,7 @@ class SearchViews:
         """`GET [base]/Type?…`."""
         access = self._authorizer.access(tenant, "search-type")
         definition = served_type(access, resource_type, "s")
-        return self._of_type(access, definition, _query_pairs())
+        return self.of_type(access, definition, _query_pairs())
 
     def by_post(self, tenant: str, resource_type: str) -> Response:
         """`POST [base]/Type/_search`: parameters of the body after those of the URL. No link of the
@@ -64,7 +64,7 @@ class SearchViews:
         """
         access = self._authorizer.access(tenant, "search-type")
         definition = served_type(access, resource_type, "s")
-        return self._of_type(access, definition, [*_query_pairs(), *_form_pairs()])
+        return self.of_type(access, definition, [*_query_pairs(), *_form_pairs()])
 
     def all_by_get(self, tenant: str) -> Response:
         """`GET [base]?_type=…`."""
@@ -76,9 +76,10 @@ class SearchViews:
         access = self._authorizer.access(tenant, "search-system")
         return self._of_types(access, [*_query_pairs(), *_form_pairs()])
 
-    def _of_type(
+    def of_type(
         self, access: Access, definition: ResourceDefinition, pairs: list[Pair]
     ) -> Response:
+        """The answer to a search on one type by these parameters."""
         form = negotiate(request.environ.get("HTTP_ACCEPT"), pairs)
         position, pairs = self._position(access, definition.type, pairs)
         query = parse(definition, pairs, _context(access, position))

@@ -61,6 +61,32 @@ def report(number: int | str, of_patient: int | str, category: str = "RAD") -> d
     }
 
 
+def document(
+    number: int | str, of_patient: int | str, category: str = "clinical-note"
+) -> dict[str, Any]:
+    """A DocumentReference `d{number}` with one category code, its content in Binary `b{number}`."""
+    return {
+        "resourceType": "DocumentReference",
+        "id": f"d{number}",
+        "status": "current",
+        "category": [{"coding": [{"system": "urn:test:category", "code": category}]}],
+        "subject": {"reference": f"Patient/p{of_patient}"},
+        "content": [{"attachment": {"url": f"http://example.org/fhir/Binary/b{number}"}}],
+    }
+
+
+def binary(number: int | str) -> dict[str, Any]:
+    """A Binary `b{number}` without data."""
+    return {"resourceType": "Binary", "id": f"b{number}", "contentType": "application/pdf"}
+
+
+def with_binary(number: int | str, *targets: dict[str, Any]) -> SubjectOutput:
+    """What a subject yields that has these resources and a Binary which is reached as they are."""
+    keys = tuple((target["resourceType"], target["id"]) for target in targets)
+    prepared = (*(Prepared(target) for target in targets), Prepared(binary(number), None, keys))
+    return SubjectOutput(Subject("appointment", f"with b{number}"), None, prepared)
+
+
 def location(name: str = "l1") -> dict[str, Any]:
     """A Location."""
     return {"resourceType": "Location", "id": name, "name": f"Site {name}", "status": "active"}
@@ -94,6 +120,13 @@ def output(
         frozenset(kept),
         tuple(dependencies),
     )
+
+
+def publish_outputs(
+    database: Database, *outputs: SubjectOutput, tenant: str = "acme"
+) -> PublishResult:
+    """Publish what subjects yield."""
+    return Publisher(database, REGISTRY).publish(tenant, "qubs", outputs, SYDNEY)
 
 
 def publish(

@@ -23,7 +23,7 @@ from fhir_facade.mirror.database import Database
 from fhir_facade.resources.published import published
 from fhir_facade.resources.registry import REGISTRY
 from fhir_facade.rest.blueprint import create_blueprint, create_root_blueprint
-from fhir_facade.rest.parts import ReadinessCheck, RestParts, TenantParts
+from fhir_facade.rest.parts import Documents, ReadinessCheck, RestParts, TenantParts
 from fhir_facade.search.cursor import CursorBox
 from smart_auth.verify import VerifiedToken
 from tests.support.tokens import KnownTokens
@@ -83,8 +83,14 @@ class RestApp:
         self.audit_engine.dispose()
 
 
-def rest_app(database: Database, folder: Path, readiness: Sequence[ReadinessCheck] = ()) -> RestApp:
-    """The room over this mirror; `folder` takes the audit database and export files."""
+def rest_app(
+    database: Database,
+    folder: Path,
+    readiness: Sequence[ReadinessCheck] = (),
+    documents: Documents | None = None,
+) -> RestApp:
+    """The room over this mirror; `folder` takes the audit database and export files. `documents`
+    are those of the tenant acme."""
     engine = create_engine(f"sqlite:///{folder}/audit.sqlite")
     audit_migrate.upgrade(engine)
     audit = AuditLog(engine)
@@ -104,6 +110,7 @@ def rest_app(database: Database, folder: Path, readiness: Sequence[ReadinessChec
         cursors=CursorBox(["k" * 40]),
         bulk=bulk,
         readiness=readiness,
+        documents={} if documents is None else {"acme": documents},
     )
     app = Flask("tests")
     app.url_map.strict_slashes = False

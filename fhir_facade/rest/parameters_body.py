@@ -1,0 +1,86 @@
+"""The parameters of an operation that was called by POST (R4 operations.html#request)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import request
+
+from fhir_facade.errors import InvalidRequest, UnsupportedMediaType
+from fhir_facade.fhir import json
+from fhir_facade.rest.bodies import read_body
+from fhir_facade.rest.negotiate import is_json
+from fhir_facade.rest.respond import FHIR_JSON
+from fhir_facade.search.query import Pair
+
+
+def parameter_pairs() -> list[Pair]:
+    """Names and values as they would stand in a URL: of a Parameters resource with primitive values
+    or codings; none for a GET and for an empty body.
+
+    Raises UnsupportedMediaType and InvalidRequest.
+    """
+    if request.method != "POST":
+        return []
+    body = read_body()
+    if not body:
+        return []
+    if not is_json(request.environ.get("CONTENT_TYPE", "")):
+        raise UnsupportedMediaType(
+            "The body is a Parameters resource in JSON.",
+            diagnostics=f"Send Content-Type: {FHIR_JSON}.",
+        )
+    try:
+        document = json.loads(body)
+    except json.InvalidJSON:
+        raise InvalidRequest("The body is not valid JSON.") from None
+    if not isinstance(document, dict) or document.get("resourceType") != "Parameters":
+        raise InvalidRequest("The body is not a Parameters resource.")
+    parameters = document.get("parameter", [])
+    if not isinstance(parameters, list):
+        raise _no_value()
+    return [_pair(parameter) for parameter in parameters]
+
+
+def _pair(parameter: Any) -> Pair:
+    if isinstance(parameter, dict) and isinstance(parameter.get("name"), str):
+        for name, value in parameter.items():
+            if name.startswith("value") and (text := _text(value)) is not None:
+                return parameter["name"], text
+    raise _no_value()
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str | int):
+        return str(value)
+    if not isinstance(value, dict):
+        return None
+    codings = value.get("coding", [value])
+    if not isinstance(codings, list) or not codings:
+        return None
+    tokens = [_token(coding) for coding in codings if isinstance(coding, dict)]
+    known = [token for token in tokens if token]
+    return ",".join(known) if known and len(known) == len(codings) else None
+
+
+def _token(coding: dict[str, Any]) -> str | None:
+    """A coding as a search token, its separators escaped."""
+    system, code = coding.get("system"), coding.get("code")
+    if not isinstance(code, str) or not isinstance(system, str | None):
+        return None
+    parts = [_escaped(part) for part in ((code,) if system is None else (system, code))]
+    return "|".join(parts)
+
+
+def _escaped(text: str) -> str:
+    for special in ("\\", ",", "|", "$"):
+        text = text.replace(special, f"\\{special}")
+    return text
+
+
+def _no_value() -> InvalidRequest:
+    return InvalidRequest(
+        "A parameter has no name or no plain value.", expression=("Parameters.parameter",)
+    )
