@@ -11,6 +11,7 @@ from fhir_facade.fhir.systems import (
     AUDIT_ACT,
     CODE_SYSTEM_CONTENT_MODE,
     QUBS_APPOINTMENT_STATUS,
+    QUBS_ATTACHMENT_CATEGORY,
     QUBS_EXAM_CATEGORY,
     QUBS_MODALITY,
     QUBS_PRIORITY,
@@ -21,7 +22,7 @@ from fhir_facade.fhir.systems import (
 )
 from fhir_facade.policy import ReachClass
 from fhir_facade.resources.audit_acts import INTERACTIONS, OTHERS
-from fhir_facade.resources.code_rows import GENDER
+from fhir_facade.resources.code_rows import ATTACHMENT_CATEGORY, GENDER
 from fhir_facade.resources.conformance_search import conformance_parameters
 from fhir_facade.resources.definition import ResourceDefinition, token, uri
 from fhir_facade.resources.version import head
@@ -125,6 +126,16 @@ CODE_LISTS: tuple[CodeList, ...] = (
         QUBS_SEX,
         "fragment",
         {code: code for code in GENDER["rows"]},
+        case_sensitive=False,
+    ),
+    CodeList(
+        "qubs-attachment-category",
+        "QubsAttachmentCategory",
+        "QUBS attachment category",
+        "QUBS publishes no list: these are the categories that are mapped, whatever their case.",
+        QUBS_ATTACHMENT_CATEGORY,
+        "fragment",
+        {code: code for code in ATTACHMENT_CATEGORY["rows"]},
         case_sensitive=False,
     ),
     CodeList(
