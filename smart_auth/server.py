@@ -92,10 +92,19 @@ class AuthServer:
                 return harden(self.core, route.view(info, **values))
             except StoreFailure as error:
                 log.error("auth_database_failed", error=type(error).__name__)
-                response = try_later(503, "The server cannot reach its database, try again", 5)
-                return harden(self.core, response)
+                return harden(self.core, self._out_of_order(info))
 
         return respond
+
+    def _out_of_order(self, tenant: TenantInfo) -> Response:
+        """503; people get a page."""
+        if request.accept_mimetypes.best_match(["application/json", "text/html"]) != "text/html":
+            return try_later(503, "The server cannot reach its database, try again", 5)
+        text = "The server cannot reach its database. Try again in a moment."
+        response = problem_page(self.core, tenant, text)
+        response.status_code = 503
+        response.headers["Retry-After"] = "5"
+        return response
 
     def _wrong_method(self, tenant: TenantInfo, methods: tuple[str, ...]) -> Response:
         """405; a person who opens a form's address gets a page that says so."""

@@ -20,6 +20,7 @@ from fhir_facade.mirror.criteria import (
     Criterion,
     DateCriterion,
     DateValue,
+    IdCriterion,
     StringCriterion,
     TokenCriterion,
     TokenValue,
@@ -105,7 +106,7 @@ class FacadePorts:
         self, tenant: str, allowed: frozenset[str] | None, text: str, limit: int
     ) -> Sequence[PatientChoice]:
         """Patients with every word of `text` in their names or as their birth date (YYYY-MM-DD), or
-        with `text` as an identifier; in order of ids, at most `limit`.
+        with `text` as an identifier or the id; in order of ids, at most `limit`.
         """
         found: dict[str, PatientChoice] = {}
         with self._database.read() as conn:
@@ -201,12 +202,18 @@ def _row(event: AccessEvent) -> AccessRow:
 
 
 def _patient_criteria(text: str, zone: ZoneInfo) -> list[tuple[Criterion, ...]]:
-    """By name and birth date first, then by identifier; without text, everybody."""
+    """By name and birth date first, then by identifier and id; without text, everybody."""
     words = text.split()
     if not words:
         return [()]
     by_name = tuple(_word(word, zone) for word in words)
-    return [by_name, (TokenCriterion("identifier", (TokenValue(None, text.strip()),)),)]
+    whole = text.strip()
+    by_number: list[tuple[Criterion, ...]] = [
+        (TokenCriterion("identifier", (TokenValue(None, whole),)),)
+    ]
+    if is_id(whole):
+        by_number.append((IdCriterion((whole,)),))
+    return [by_name, *by_number]
 
 
 def _word(word: str, zone: ZoneInfo) -> Criterion:

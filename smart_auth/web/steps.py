@@ -58,4 +58,6 @@ def enter(
 def stale_form(core: Core, tenant: TenantInfo) -> Response:
     """The answer to a form that is not ours, or too old."""
     text = "This form has expired or did not come from this browser. Start again."
+    if not request.cookies:
+        text = "Your browser sent no cookies, which these pages need. Allow them and start again."
     return problem_page(core, tenant, text)

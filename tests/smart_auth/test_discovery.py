@@ -125,9 +125,11 @@ def test_other_methods_are_json_405(http: FlaskClient, method: str, page: str) -
 def test_a_page_without_the_database_is_503(http: FlaskClient, store: AuthStore) -> None:
     with store.database.write() as connection:
         connection.exec_driver_sql("ALTER TABLE client RENAME TO gone")
-    answer = http.get("/fhir/acme/auth/authorize?client_id=x")
-    assert answer.status_code == 503
-    assert answer.headers["Retry-After"]
+    for accept, kind in (("text/html,*/*;q=0.8", "text/html"), ("*/*", "application/json")):
+        answer = http.get("/fhir/acme/auth/authorize?client_id=x", headers={"Accept": accept})
+        assert (answer.status_code, answer.mimetype) == (503, kind)
+        assert answer.headers["Retry-After"]
+        assert "database" in answer.text
 
 
 def test_smart_configuration(http: FlaskClient) -> None:

@@ -16,7 +16,15 @@ from smart_auth.records import User
 from smart_auth.server import AuthServer, InvalidToken
 from smart_auth.settings import Limits
 from smart_auth.store import AuthStore
-from tests.support.smart_auth import REDIRECT, SETTINGS, FakeFacade, Tab, code_form, make_app
+from tests.support.smart_auth import (
+    PASSWORD,
+    REDIRECT,
+    SETTINGS,
+    FakeFacade,
+    Tab,
+    code_form,
+    make_app,
+)
 
 MANAGE = "/fhir/acme/auth/manage"
 PAGES = ["login", "picker", "consent", "problem", "manage"]
@@ -52,6 +60,14 @@ def test_security_headers(shown: dict[str, Any], page: str) -> None:
 def test_forms_may_lead_to_the_app_and_only_there(shown: dict[str, Any]) -> None:
     assert "http://localhost:8765" in shown["consent"].headers["Content-Security-Policy"]
     assert shown["manage"].headers["Content-Security-Policy"].endswith("form-action 'self'")
+
+
+def test_a_browser_without_cookies_is_told_so(tab: Tab) -> None:
+    tab.authorize()
+    tab.client.delete_cookie("smart_browser", path="/fhir/acme/auth")
+    tab.submit("login", username="doctor", password=PASSWORD)
+    assert tab.answer.status_code == 400
+    assert "sent no cookies" in tab.text
 
 
 class _Controls(HTMLParser):

@@ -26,6 +26,7 @@ def test_offers_patients_by_name_and_identifier(rest: RestApp) -> None:
     assert found(rest, "", limit=2) == ["p1", "p2"]
     assert found(rest, "ADA family3") == ["p3"]
     assert found(rest, "4") == ["p4"]
+    assert found(rest, " p4 ") == ["p4"]
     assert found(rest, "nobody") == []
     assert found(rest, "%") == []
     assert ports(rest).choose_patients("acme", None, "family1", 5) == (
@@ -35,6 +36,7 @@ def test_offers_patients_by_name_and_identifier(rest: RestApp) -> None:
 
 def test_never_offers_others_than_the_allowed(rest: RestApp) -> None:
     assert found(rest, "family", frozenset({"p2", "p9"})) == ["p2"]
+    assert found(rest, "p3", frozenset({"p2", "p9"})) == []
     assert found(rest, "", frozenset()) == []
 
 
