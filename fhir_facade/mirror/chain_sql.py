@@ -18,7 +18,7 @@ from fhir_facade.mirror.criteria import (
 from fhir_facade.mirror.criteria_sql import Scope, condition, date_within
 from fhir_facade.mirror.plan import Query
 from fhir_facade.mirror.reach_sql import ReachScope, reached
-from fhir_facade.mirror.sql import Condition, Sql, either, one_of, run, wrap
+from fhir_facade.mirror.sql import NEVER, Condition, Sql, either, exists, one_of, run, wrap
 
 _NOT_DELETED = Sql("v.deleted = false")
 _VALID = (
@@ -64,23 +64,24 @@ def _chained(
 ) -> Condition:
     scope = within.scope
     wanted = _matching(target, inner, within, now_us)
-    here = "EXISTS (SELECT 1 FROM index_reference t WHERE t.version_pk = v.pk AND t.param = ?"
+    here = "SELECT 1 FROM index_reference t WHERE t.version_pk = v.pk AND t.param = ?"
     few = wanted.few(scope.conn)
     if few is None:
         hanging = wanted._replace(bounds=(_NOT_DELETED, Sql("v.id = t.target_id")))
-        one = wrap("EXISTS (SELECT 1 ", hanging.along(scope.conn))
-        return Condition(
-            Sql(f"{here} AND t.target_type = ? AND {one.text})", (param, target, *one.values))
-        )
+        one = exists(wrap("SELECT 1 ", hanging.along(scope.conn), ""), scope.dialect)
+        hop = Sql(f"{here} AND t.target_type = ? AND {one.text}", (param, target, *one.values))
+        return Condition(exists(hop, scope.dialect))
     found = _column(scope, Sql(f"SELECT v.id {few.text}", few.values))
+    if not found:
+        return NEVER
     named = one_of("t.target_id", found, scope.dialect)
     referring = _valid(scope, scope.type, param, target)
     rows = Sql(
         f"SELECT t.version_pk FROM index_reference t WHERE {_VALID} AND {named.text}",  # noqa: S608
         (*referring, *named.values),
     )
-    test = Sql(f"{here} AND t.target_type = ? AND {named.text})", (param, target, *named.values))
-    return Condition(test, rows, exact=True)
+    hop = Sql(f"{here} AND t.target_type = ? AND {named.text}", (param, target, *named.values))
+    return Condition(exists(hop, scope.dialect), rows, exact=True)
 
 
 def _having(
@@ -92,14 +93,13 @@ def _having(
     few = wanted.few(scope.conn)
     if few is None:
         hanging = wanted._replace(bounds=(_NOT_DELETED, Sql("v.pk = t.version_pk")))
-        one = wrap("EXISTS (SELECT 1 ", hanging.along(scope.conn))
-        return Condition(
-            Sql(
-                f"EXISTS (SELECT 1 FROM index_reference t WHERE {_VALID}"  # noqa: S608
-                f" AND t.target_id = v.id AND {one.text})",
-                (*referring, *one.values),
-            )
+        one = exists(wrap("SELECT 1 ", hanging.along(scope.conn), ""), scope.dialect)
+        hop = Sql(
+            f"SELECT 1 FROM index_reference t WHERE {_VALID}"  # noqa: S608
+            f" AND t.target_id = v.id AND {one.text}",
+            (*referring, *one.values),
         )
+        return Condition(exists(hop, scope.dialect))
     # By version only: the look-up index would be gone through as a whole.
     referred = (
         "SELECT DISTINCT t.target_id FROM index_reference t WHERE t.param = ? AND t.target_type = ?"
@@ -111,6 +111,8 @@ def _having(
             (param, scope.type, *few.values),
         ),
     )
+    if not found:
+        return NEVER
     named = one_of("w.id", found, scope.dialect)
     of_type = (
         "SELECT w.pk AS version_pk FROM resource_version w WHERE w.tenant = ? AND w.type = ?"

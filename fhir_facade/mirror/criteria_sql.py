@@ -139,18 +139,19 @@ def indexed(table: str, param: str, wanted: Sql | None, scope: Scope) -> Conditi
 
 
 def compartments(
-    scope: Scope, test: Sql, tables: str = "compartment c", listing: str = "compartment c"
+    scope: Scope, test: Sql, listing: str = "compartment c", listed: Sql | None = None
 ) -> Condition:
-    """The condition that a row `c` of the version's compartments passes the test. On SQLite the
-    order of `tables` is the order of the look-ups."""
+    """The condition that a row `c` of the version's compartments passes the test. `listing`: the
+    tables to list such rows from, which on SQLite is the order of the look-ups, where they pass
+    `listed`, the test if there is none."""
     valid = valid_at(scope, "c")
     at = f"c.tenant = ? AND c.type = ?{valid.text} AND "
     values = (scope.tenant, scope.type, *valid.values)
-    here = f"SELECT 1 FROM {tables} WHERE c.version_pk = v.pk AND "  # noqa: S608 - tables of ours
+    here = "SELECT 1 FROM compartment c WHERE c.version_pk = v.pk AND "
     all_of_them = f"SELECT c.version_pk FROM {listing} WHERE {at}"  # noqa: S608
     return Condition(
         test=exists(wrap(here, test, ""), scope.dialect),
-        rows=Sql(all_of_them + test.text, (*values, *test.values)),
+        rows=join("", (Sql(all_of_them, values), listed or test)),
         exact=True,
     )
 

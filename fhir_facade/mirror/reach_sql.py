@@ -9,7 +9,18 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from fhir_facade.mirror.criteria_sql import Scope, compartments, indexed, token_of
-from fhir_facade.mirror.sql import ALWAYS, NEVER, Condition, Sql, any_of, both, either, one_of, wrap
+from fhir_facade.mirror.sql import (
+    ALWAYS,
+    NEVER,
+    Condition,
+    Sql,
+    any_of,
+    both,
+    either,
+    exists,
+    one_of,
+    wrap,
+)
 from fhir_facade.mirror.version_writer import CATEGORY_PARAM
 from fhir_facade.policy import (
     AllPatients,
@@ -74,11 +85,12 @@ def in_group(
     )
     if joined_after is not None:
         member = Sql(f"m.from_revision > ? AND {member.text}", (joined_after, *member.values))
+    theirs = wrap("m.patient_id = c.patient_id AND ", member, "")
     return compartments(
         scope,
-        test=wrap("m.patient_id = c.patient_id AND ", member, ""),
-        tables="compartment c CROSS JOIN group_member m",
+        test=exists(wrap("SELECT 1 FROM group_member m WHERE ", theirs, ""), scope.dialect),
         listing="group_member m CROSS JOIN compartment c",
+        listed=theirs,
     )
 
 
