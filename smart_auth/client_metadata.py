@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, cast, get_args
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey, import_key
@@ -205,11 +205,8 @@ def redirect_uri_allowed(uri: str) -> bool:
     with a dot (RFC 8252 section 7), with nothing in it that could match another."""
     if not _VISIBLE.fullmatch(uri) or "#" in uri or len(uri) > LONGEST_ADDRESS:
         return False
-    try:
-        parts = urlsplit(uri)
-    except ValueError:
-        return False
-    if parts.netloc and not _AUTHORITY.fullmatch(parts.netloc):
+    parts = _split(uri)
+    if parts is None:
         return False
     if parts.scheme == "https":
         return bool(parts.hostname)
@@ -218,6 +215,17 @@ def redirect_uri_allowed(uri: str) -> bool:
         host = parts.hostname or ""
         return host in LOOPBACK_HOSTS or host.endswith(".localhost")
     return bool(_PRIVATE_USE_SCHEME.fullmatch(parts.scheme))
+
+
+def _split(uri: str) -> SplitResult | None:
+    """The parts of an address; None when its authority is not a plain host with a possible port."""
+    try:
+        parts = urlsplit(uri)
+        known_port = parts.port is None or parts.port > 0
+    except ValueError:
+        return None
+    good = known_port and (not parts.netloc or _AUTHORITY.fullmatch(parts.netloc))
+    return parts if good else None
 
 
 def _grant_types(
@@ -262,7 +270,7 @@ def _keys(metadata: Mapping[str, Any], method: AuthMethod) -> tuple[str | None, 
     if bool(jwks) == bool(jwks_uri):
         raise InvalidClientMetadata("private_key_jwt needs either jwks or jwks_uri")
     if jwks_uri:
-        web = jwks_uri.startswith(("https://", "http://"))
+        web = jwks_uri.startswith(("https://", "http://")) and _split(jwks_uri) is not None
         if not web or not _VISIBLE.fullmatch(jwks_uri) or len(jwks_uri) > LONGEST_ADDRESS:
             raise InvalidClientMetadata("jwks_uri must be an absolute address")
         return None, jwks_uri
