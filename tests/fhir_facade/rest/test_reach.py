@@ -21,7 +21,7 @@ from tests.support.tokens import user_token
 
 PATIENT_TYPES = ("Patient", "Appointment", "DiagnosticReport", "Provenance")
 TYPES = (*PATIENT_TYPES, "Location", "Group")
-INCLUDES = [f"_include={d.type}:{p.name}" for d in REGISTRY.values() for p in d.search if p.targets]
+INCLUDES = [f"_include={name}" for d in REGISTRY.values() if d.stored for name in d.includes]
 REVERSE = [text.replace("_include", "_revinclude") for text in INCLUDES]
 
 
