@@ -7,10 +7,11 @@ the answer stands beside it and says how to mend it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, NamedTuple, get_args
 
+from smart_auth.client_details import MOST_CONTACTS
 from smart_auth.client_metadata import InvalidClientMetadata, check_jwks, redirect_uri_allowed
 from smart_auth.outbound import Unreachable
 from smart_auth.portal.fields import (
@@ -103,7 +104,7 @@ class AppForm:
     jwks_uri: str = ""
     client_uri: str = ""
     policy_uri: str = ""
-    contact: str = ""
+    contacts: str = ""
     valid_from: str = ""
     valid_to: str = ""
 
@@ -115,7 +116,6 @@ class AppForm:
     @classmethod
     def from_client(cls, client: Client, tenant: TenantInfo) -> AppForm:
         """As it would have to be written to give this app."""
-        contacts = client.details.get("contacts") or [""]
         ends = client.valid_to
         return cls(
             name=client.name,
@@ -127,7 +127,7 @@ class AppForm:
             jwks_uri=client.jwks_uri or "",
             client_uri=client.details.get("client_uri", ""),
             policy_uri=client.details.get("policy_uri", ""),
-            contact=contacts[0],
+            contacts="\n".join(client.details.get("contacts", ())),
             valid_from="" if not client.valid_from else day_of(client.valid_from, tenant.zone),
             valid_to="" if ends is None else day_of(ends - 1, tenant.zone),
         )
@@ -135,8 +135,17 @@ class AppForm:
     @property
     def redirect_lines(self) -> list[str]:
         """The redirect URIs, without empty lines and repeats."""
-        lines = (line.strip() for line in self.redirect_uris.splitlines())
-        return list(dict.fromkeys(line for line in lines if line))
+        return _lines(self.redirect_uris)
+
+    @property
+    def contact_lines(self) -> list[str]:
+        """The contacts, without empty lines and repeats."""
+        return _lines(self.contacts)
+
+
+def _lines(text: str) -> list[str]:
+    lines = (line.strip() for line in text.splitlines())
+    return list(dict.fromkeys(line for line in lines if line))
 
 
 @dataclass(frozen=True)
@@ -162,7 +171,7 @@ def problems_of(form: AppForm, rules: FormRules) -> dict[str, str]:
         "scope": scope_problem(form.scope, form.kind == "backend", rules.service, rules.parse),
         "client_uri": form.client_uri and address_problem(form.client_uri),
         "policy_uri": form.policy_uri and address_problem(form.policy_uri),
-        "contact": form.contact and email_problem(form.contact),
+        "contacts": _contacts_problem(form.contact_lines),
     }
     found |= _window_problems(form) | _key_problems(form)
     problems = {name: problem for name, problem in found.items() if problem}
@@ -170,6 +179,12 @@ def problems_of(form: AppForm, rules: FormRules) -> dict[str, str]:
         fetched = _fetch_problem(form.jwks_uri, rules.fetch)
         problems = {"jwks_uri": fetched} if fetched else {}
     return problems
+
+
+def _contacts_problem(lines: Sequence[str]) -> str:
+    if len(lines) > MOST_CONTACTS:
+        return f"Write at most {MOST_CONTACTS}."
+    return next(filter(None, map(email_problem, lines)), "")
 
 
 def metadata_of(form: AppForm, tenant: TenantInfo) -> dict[str, Any]:
@@ -188,7 +203,7 @@ def metadata_of(form: AppForm, tenant: TenantInfo) -> dict[str, Any]:
         "jwks_uri": form.jwks_uri or None,
         "client_uri": form.client_uri or None,
         "policy_uri": form.policy_uri or None,
-        "contacts": [form.contact] if form.contact else None,
+        "contacts": form.contact_lines or None,
         "valid_from": None,
         "valid_to": None,
     }

@@ -48,7 +48,7 @@ class ListViews:
             form = AppForm(
                 kind=kind,
                 scope=DEFAULT_SCOPES[kind == "backend"],
-                contact=desk.developer.profile.get("email", ""),
+                contacts=desk.developer.profile.get("email", ""),
             )
             return self._form(desk, form, keyring.random_token(22))
         client_id, form = pages.posted("once"), AppForm.of(request.form)

@@ -107,7 +107,7 @@ def test_every_field_reaches_the_app(dev: PortalBrowser, stored: Stored) -> None
         jwks=json.dumps(KEYS),
         client_uri="https://app.example/",
         policy_uri="https://app.example/privacy",
-        contact="team@app.example",
+        contacts="team@app.example\n\nsupport@app.example",
         valid_from="2020-01-01",
         valid_to="2039-12-31",
     )
@@ -120,7 +120,7 @@ def test_every_field_reaches_the_app(dev: PortalBrowser, stored: Stored) -> None
     assert app.details == {
         "client_uri": "https://app.example/",
         "policy_uri": "https://app.example/privacy",
-        "contacts": ["team@app.example"],
+        "contacts": ["team@app.example", "support@app.example"],
     }
     assert (app.valid_from, app.valid_to) == (1_577_836_800, 2_209_032_000 - 43_200)
     assert "from 1 January 2020 through 31 December 2039 (days in UTC)" in dev.shown
@@ -537,7 +537,7 @@ KIND_FIELDS = {
 def test_a_kind_has_the_fields_it_needs(dev: PortalBrowser, kind: str) -> None:
     names = dev.visit(f"portal/apps/new?kind={kind}").form("name").names()
     assert names & {"redirect_uris", "launch_uri", "jwks", "jwks_uri"} == KIND_FIELDS[kind]
-    assert names >= {"scope", "client_uri", "policy_uri", "contact", "valid_from", "valid_to"}
+    assert names >= {"scope", "client_uri", "policy_uri", "contacts", "valid_from", "valid_to"}
 
 
 def test_a_name_is_text_and_nothing_else(dev: PortalBrowser) -> None:
