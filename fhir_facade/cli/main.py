@@ -19,6 +19,7 @@ from fhir_facade.cli.doctor import doctor
 from fhir_facade.cli.grants import grants, sessions
 from fhir_facade.cli.groups import groups
 from fhir_facade.cli.keys import keys
+from fhir_facade.cli.patients import patients
 from fhir_facade.cli.serve import database, serve, worker
 from fhir_facade.cli.users import users
 from fhir_facade.errors import FacadeError
@@ -47,6 +48,6 @@ def main() -> None:
 _FURTHER = (app_changes, app_reach, app_tokens, identities)
 """Modules that add to `app` and `user` as they are loaded."""
 _PROCESSES = (demo, serve, worker, sync, purge, doctor, database)
-_PEOPLE = (users, apps, groups, grants, sessions, keys, audit)
+_PEOPLE = (users, patients, apps, groups, grants, sessions, keys, audit)
 for _command in (*_PROCESSES, *_PEOPLE):
     main.add_command(_command)

@@ -214,12 +214,23 @@ def run(contract: Mapping[str, Any]) -> int:
     return failed
 
 
+def answers(fhir_base: str) -> bool:
+    """Whether a server listens there."""
+    try:
+        requests.get(f"{fhir_base}/metadata", timeout=30)
+    except requests.ConnectionError:
+        return False
+    return True
+
+
 def main() -> None:
     """Check the demo whose contract is at the path given, `var/demo/contract.json` by default."""
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else DemoPaths(Path("var/demo")).contract
     contract = read_json(path)
     if not contract:
         sys.exit(f"There is no {path}: start `make demo` first.")
+    if not answers(contract["fhir_base"]):
+        sys.exit(f"Nothing answers at {contract['fhir_base']}: start `make demo` first.")
     sys.exit(1 if run(contract) else 0)
 
 

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from fhir_facade.audit.query import AuditQuery
 from smart_auth import factors, keyring
 from smart_auth.records import Grant, LaunchContext, User
 from tests.fhir_facade.cli.conftest import PATIENTS, Clinic
@@ -36,6 +37,14 @@ def granted(clinic: Clinic, username: str, client_id: str, patient: str | None =
     )
     clinic.facade.auth_store.grants.add("acme", grant)
     return grant.grant_id
+
+
+@pytest.mark.parametrize("text", [PATIENTS[2], "gone Nobody", "x" * 9_000, ""])
+def test_patients_are_found_and_each_look_leaves_a_row(clinic: Clinic, text: str) -> None:
+    found = [one["id"] for one in clinic.read("patient", "find", text)]
+    assert found == {PATIENTS[2]: [PATIENTS[2]], "": sorted(PATIENTS)}.get(text, [])
+    (row,) = clinic.facade.audit.trail.find(AuditQuery("acme"))
+    assert (row.action, row.actor, row.patients) == ("patient-search", "operator", "")
 
 
 def test_everything_that_can_be_said_of_a_new_user_is_kept(clinic: Clinic) -> None:
