@@ -42,7 +42,7 @@ def sorted_page(
     conn: Connection, query: Query, keys: Sequence[SortKey], after: Place | None, limit: int
 ) -> list[Row]:
     """The next rows in the order of the keys, then of ids."""
-    few = query.few(conn)
+    few = query.few(conn) or query.reachable(conn)
     if few is not None or keys[0].kind in ("id", "revision"):
         source = few if few is not None else query.along(conn)
         return _page(conn, source, [_term(key) for key in keys], after, limit)

@@ -84,6 +84,13 @@ class Query(NamedTuple):
         few = shortest(conn, self._restricting(), FEW_ROWS)
         return None if few is None else self._by(conn, few)
 
+    def reachable(self, conn: Connection) -> Sql | None:
+        """`FROM … WHERE …` starting from what the first condition lists, the reach, if that is not
+        too much; None otherwise. Along another order than by id, a group's rows may all be far."""
+        reach = tuple(condition for condition in self.conditions[:1] if condition != ALWAYS)
+        some = shortest(conn, reach, SOME_ROWS)
+        return None if some is None else self._by(conn, some)
+
     def along(self, conn: Connection) -> Sql:
         """`FROM … WHERE …` that tests each row."""
         return self._by(conn, None)
