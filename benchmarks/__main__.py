@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from benchmarks import export, latency, memory, requests, sync
+from benchmarks import export, latency, memory, requests, scale, sync
 from benchmarks.report import Table
 from benchmarks.sizes import FULL, QUICK, Sizes
 
@@ -20,6 +20,7 @@ SECTIONS: dict[str, Callable[[Sizes], Table]] = {
     "sync": sync.section,
     "latency": latency.section,
     "memory": memory.section,
+    "scale": scale.section,
 }
 _VERSIONS = ("flask", "gunicorn", "sqlalchemy", "orjson", "jsonschema-rs", "joserfc", "requests")
 

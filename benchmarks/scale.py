@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks import mirrors, processes
 from benchmarks import resources as made
@@ -58,13 +60,18 @@ class _Shape:
 
 def section(sizes: Sizes) -> Table:
     """Each shape and each reach, the sizes taking turns; on SQLite, in this process."""
-    mirrors_of_both = [mirrors.kept(size) for size in (sizes.small, sizes.large)]
-    databases = [open_database(f"sqlite:///{path}") for path in mirrors_of_both]
-    try:
-        return compare(databases, (sizes.small, sizes.large), sizes.rounds)
-    finally:
-        for database in databases:
-            database.close()
+    both = (sizes.small, sizes.large)
+    with tempfile.TemporaryDirectory(dir=mirrors.place()) as name:
+        databases = []
+        for label, size in zip(("small", "large"), both, strict=True):
+            folder = Path(name) / label
+            folder.mkdir()
+            databases.append(open_database(f"sqlite:///{mirrors.copy_of(size, folder)}"))
+        try:
+            return compare(databases, both, sizes.rounds)
+        finally:
+            for database in databases:
+                database.close()
 
 
 def compare(databases: list[Database], sizes: tuple[int, int], rounds: int) -> Table:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import export, latency, memory, mirrors, processes, requests, sync
+from benchmarks import export, latency, memory, mirrors, processes, requests, scale, sync
 from benchmarks import resources as made
 from benchmarks.report import Table, ratio
 from benchmarks.sizes import Sizes
@@ -126,3 +126,9 @@ def _burn(seconds: float) -> str:
     while processes.own_cpu() - start < seconds:
         pass
     return "done"
+
+
+def test_scale() -> None:
+    table = scale.section(TINY)
+    assert len(table.rows) == len(list(scale.shapes(1))) * len(scale.reaches())
+    assert all(float(row[-1].removesuffix("*")) > 0 for row in table.rows)
