@@ -33,6 +33,12 @@ class _InstanceId(BaseConverter):
     regex = r"(?!_search\Z|_history\Z|\$)[^/]+"
 
 
+class _TypeName(BaseConverter):
+    """A first path segment that is neither `_search` nor `_history`, for the same reason."""
+
+    regex = r"(?!_search\Z|_history\Z)[^/]+"
+
+
 def create_blueprint(parts: RestParts) -> Blueprint:
     """The FHIR routes of every tenant, to be registered at `/fhir/<tenant>`.
 
@@ -82,7 +88,7 @@ def create_blueprint(parts: RestParts) -> Blueprint:
     route("/", batches.batch, "POST")
     route("/_search", searches.all_by_post, "POST")
     route("/_history", histories.system, "GET")
-    route("/<resource_type>", searches.by_get, "GET")
+    route("/<type_name:resource_type>", searches.by_get, "GET")
     route("/<resource_type>/_history", histories.type, "GET")
     route("/<resource_type>/_search", searches.by_post, "POST")
     route("/Binary/<instance_id:resource_id>", binaries.read, "GET")
@@ -103,7 +109,7 @@ def _add_handlers(blueprint: Blueprint, handlers: ErrorHandlers) -> None:
 
 
 def _add_converter(state: BlueprintSetupState) -> None:
-    state.app.url_map.converters["instance_id"] = _InstanceId
+    state.app.url_map.converters |= {"instance_id": _InstanceId, "type_name": _TypeName}
 
 
 def create_root_blueprint(parts: RestParts) -> Blueprint:

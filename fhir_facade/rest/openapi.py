@@ -22,7 +22,8 @@ from fhir_facade.rest.parts import TenantParts
 OPENAPI = "3.1.0"
 BLUEPRINT = "rest"
 _ROOT = "/fhir/<tenant>"
-_OF_TYPES = "<resource_type>"
+_OF_TYPES = "resource_type>"
+_TYPE = re.compile(r"<(?:\w+:)?resource_type>")
 _VARIABLE = re.compile(r"<(?:\w+:)?(\w+)>")
 _IDS = frozenset({"resource_id", "patient_id", "group_id"})
 _MANY = 5
@@ -84,7 +85,7 @@ def _paths(tenant: TenantParts, app: Flask) -> dict[str, Any]:
             told = describe(Scene(tenant.registry, method, definition))
             if told is not None:
                 name = definition.type if definition is not None else ""
-                path = _path(route.replace(_OF_TYPES, name))
+                path = _path(_TYPE.sub(name, route))
                 filled = {key: value for key, value in told.items() if value is not None}
                 paths.setdefault(path, {}).setdefault(method.lower(), filled)
     return dict(sorted(paths.items()))

@@ -83,10 +83,11 @@ def parameters_body() -> Any:
     return body(ref("Parameters"), text, {"resourceType": "Parameters"}, required=False)
 
 
-def taken(operation: Operation) -> list[parts.Parameter]:
-    """The parameters of an operation in a query string."""
+def taken(operation: Operation, method: str) -> list[parts.Parameter]:
+    """The parameters of an operation in a query string; a POST may have them in its body."""
     return [
         parts.query(one.name, one.documentation, _KINDS.get(one.type, parts.PRINTABLE))
+        | ({"required": True} if one.min and method == "GET" else {})
         for one in operation.parameters
         if one.use == "in"
     ]

@@ -211,7 +211,7 @@ def count() -> Parameter:
 def cursor() -> Parameter:
     """How the next page is asked for."""
     text = "Only in the link `next`, and then alone: follow the link as it is."
-    return query(PARAMETER, text, {"type": "string"})
+    return query(PARAMETER, text, PRINTABLE)
 
 
 def search_parameters(

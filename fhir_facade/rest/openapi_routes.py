@@ -94,7 +94,7 @@ def _system_parameters(scene: Scene) -> list[parts.Parameter]:
             "_type",
             f"Types separated by commas, of: {', '.join(stored)}. Unless given, all of them that "
             "the token may search.",
-            TEXT,
+            parts.PRINTABLE,
             "Patient,Appointment",
         ),
         *parts.common_parameters(),
@@ -162,7 +162,7 @@ def _export(scene: Scene) -> Described:
         description=operation.documentation,
         parameters=[
             parts.path_parameter("id", "The logical id of the group."),
-            *taken(operation),
+            *taken(operation, scene.method),
         ],
         responses=parts.answers(good, "413", "415", "429", status="202"),
         security=[{parts.SCHEME: ["system/Group.r"]}],
@@ -236,7 +236,7 @@ DESCRIBED: Mapping[str, Mapping[str, Describe]] = {
     "/": {"GET": _search_system, "POST": _batch},
     "/_search": {"POST": _search_system_by_post},
     "/_history": {"GET": _history_of_system},
-    "/<resource_type>": {"GET": of_type.search},
+    "/<type_name:resource_type>": {"GET": of_type.search},
     "/<resource_type>/_history": {"GET": of_type.history_of_type},
     "/<resource_type>/_search": {"POST": of_type.search_by_post},
     "/<resource_type>/<instance_id:resource_id>": {"GET": of_type.read},

@@ -130,7 +130,7 @@ def _validated(scene: Scene, name: str, path: list[parts.Parameter]) -> Describe
         parameters=[
             *path,
             parts.query("mode", "As what.", {"type": "string", "enum": ["create", "update"]}),
-            parts.query("profile", "A profile of R4 itself.", TEXT),
+            parts.query("profile", "A profile of R4 itself.", parts.PRINTABLE),
             *parts.form(),
         ],
         requestBody=body(held, "The resource, or Parameters that hold it.", example),
@@ -162,7 +162,7 @@ def _everything(
         name if scene.method == "GET" else f"{name}ByPost",
         operation.title,
         description=operation.documentation,
-        parameters=[*path, *taken(operation), *parts.form(), parts.cursor()],
+        parameters=[*path, *taken(operation, scene.method), *parts.form(), parts.cursor()],
         responses=parts.answers(good, "410", "413"),
         security=parts.security(scene.registry["Patient"], letter),
     )
@@ -180,7 +180,7 @@ def docref(scene: Scene) -> Described:
         "docref" if scene.method == "GET" else "docrefByPost",
         operation.title,
         description=operation.documentation,
-        parameters=[*taken(operation), *parts.form()],
+        parameters=[*taken(operation, scene.method), *parts.form()],
         responses=searchset("410", "413", "415"),
         security=parts.security(scene.registry["DocumentReference"], "s"),
     )

@@ -168,7 +168,7 @@ NAMED = {
     "/Group/<group_id>/$export": "$export",
     "/_search": "search-system",
     "/_history": "history-system",
-    "/<resource_type>": "search-type",
+    "/<type_name:resource_type>": "search-type",
     "/<resource_type>/_search": "search-type",
     "/<resource_type>/_history": "history-type",
     "/<resource_type>/<instance_id:resource_id>": "read",
@@ -196,6 +196,24 @@ def test_every_route_is_named_or_left_out_knowingly(calm: RestApp) -> None:
     assert BOTH <= found
     assert {route for route, _ in found - BOTH} == set(NAMED) | set(LEFT_OUT)
     assert told == {*NAMED.values(), "batch"}
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/_search", {"POST", "OPTIONS"}),
+        ("/_history", {"GET", "HEAD", "OPTIONS"}),
+        ("/Patient", {"GET", "HEAD", "OPTIONS"}),
+        ("/Patient/_search", {"POST", "OPTIONS"}),
+        ("/Patient/_history", {"GET", "HEAD", "OPTIONS"}),
+        ("/Patient/p1", {"GET", "HEAD", "OPTIONS"}),
+    ],
+)
+def test_a_path_allows_what_it_does(calm: RestApp, path: str, allowed: set[str]) -> None:
+    for method in ("PUT", "OPTIONS"):
+        answer = calm.request(method, path, DOCTOR)
+        assert answer.status_code == (405 if method == "PUT" else 204)
+        assert set(answer.headers["Allow"].split(", ")) == allowed
 
 
 def test_operations_take_the_parameters_their_definitions_name() -> None:
