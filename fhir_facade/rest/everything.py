@@ -19,7 +19,7 @@ from fhir_facade.errors import (
     UnsupportedParameter,
 )
 from fhir_facade.fhir import json
-from fhir_facade.mirror.criteria import CompartmentCriterion, Criterion
+from fhir_facade.mirror.criteria import CompartmentCriterion, Criterion, DateCriterion
 from fhir_facade.policy import ReachClass
 from fhir_facade.resources.definition import ResourceDefinition
 from fhir_facade.rest.accesses import Access, record
@@ -157,7 +157,7 @@ def _query(
         if name in given:
             read = date_criterion(name, "", f"{prefix}{given[name]}", context.zone)
             if care is not None and care.type == "date":
-                criteria.append(type(read)("date", read.values))
+                criteria.append(DateCriterion("date", read.values, care.single))
     includes = _directory_includes(definition, context, registry)
     return SearchQuery(
         type=definition.type, criteria=tuple(criteria), count=query.count, includes=includes
