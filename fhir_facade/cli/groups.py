@@ -11,7 +11,7 @@ import click
 from fhir_facade.cli.inputs import read_instant
 from fhir_facade.cli.operator import TENANT, Operator, operator
 from fhir_facade.cli.printing import JSON, instant, print_list, print_one
-from fhir_facade.errors import NotFound
+from fhir_facade.errors import Conflict, NotFound
 from fhir_facade.mirror.groups import GroupDefinition, GroupMember, listed
 
 Rule = Literal["tenant", "site", "listed"]
@@ -81,8 +81,7 @@ def show_group(tenant: str | None, group_id: str, as_json: bool) -> None:
     """Show a group, how many members it has, and which apps may export it."""
     with operator(tenant) as at:
         shown = _described(_group(at, group_id), at.parts.groups.counts(at.tenant))
-        clients = at.store.clients.list(at.tenant)
-        shown["apps"] = [one.client_id for one in clients if group_id in one.groups]
+        shown["apps"] = _exporters(at, group_id)
     print_one(shown, as_json)
 
 
@@ -133,8 +132,10 @@ def deactivate(tenant: str | None, group_id: str) -> None:
 @click.argument("group_id")
 @click.confirmation_option(prompt="Remove the group?")
 def remove(tenant: str | None, group_id: str) -> None:
-    """Remove a group."""
+    """Remove a group, unless an app may export it."""
     with operator(tenant) as at:
+        if _exporters(at, group_id):
+            raise Conflict("Take the group from the apps that may export it first.")
         at.parts.groups.remove(at.tenant, group_id)
         at.record_group("group removed", group_id)
 
@@ -234,6 +235,12 @@ def _group(at: Operator, group_id: str) -> GroupDefinition:
     if found is None:
         raise NotFound("There is no group of that id.")
     return found
+
+
+def _exporters(at: Operator, group_id: str) -> list[str]:
+    """The client_ids of the apps that were given the group."""
+    clients = at.store.clients.list(at.tenant)
+    return [one.client_id for one in clients if group_id in one.groups]
 
 
 def _present(at: Operator, group_id: str) -> list[str]:

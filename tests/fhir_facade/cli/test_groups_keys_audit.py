@@ -56,6 +56,8 @@ def test_a_group_rests_and_goes(clinic: Clinic) -> None:
     clinic.done("group", "activate", "g")
     assert len(now_in(clinic, "g")) == 4
     clinic.done("group", "refresh")
+    assert "apps that may export" in clinic.refused("group", "remove", "g", "--yes")
+    clinic.done("app", "unassign", "registry", "--group", "g")
     assert clinic.acts_of("group", "remove", "g", "--yes")[0].reason == "group removed"
     assert [row["group_id"] for row in clinic.read("group", "list")] == [exports.GROUP]
 
