@@ -141,13 +141,16 @@ def _entry(tenant: TenantParts, wanted: Any, place: str) -> _Entry:
     if not isinstance(url, str) or not url.isprintable() or "#" in url:
         return _refused("The url is missing or not one.", "Give Type/id or Type?…", f"{place}.url")
     relative = url.removeprefix(f"{tenant.base}/").lstrip("/")
-    if urlsplit(relative).scheme or relative.startswith(_ELSEWHERE) or "$export" in relative:
+    escaped, _, query = relative.partition("?")
+    path = unquote(escaped).lstrip("/")
+    # What is escaped twice would be another path for the route table than for this check.
+    leads_away = "%" in path or path.startswith(_ELSEWHERE) or "$export" in path
+    if urlsplit(relative).scheme or leads_away:
         return _refused(
             "The url leads to nothing that a batch may ask.",
             "Give a path under the FHIR base, such as Patient/1 or Appointment?date=2026-11-21.",
             f"{place}.url",
         )
-    path, _, query = relative.partition("?")
     headers = {
         name: value
         for element, name in _CONDITIONS.items()
@@ -163,7 +166,7 @@ def _entry(tenant: TenantParts, wanted: Any, place: str) -> _Entry:
                 f"{place}.ifModifiedSince",
             )
         headers["If-Modified-Since"] = http_date(since.lo)
-    return _Entry(method, unquote(path), query, headers)
+    return _Entry(method, path, query, headers)
 
 
 def _refused(text: str, advice: str, place: str) -> _Entry:

@@ -87,6 +87,18 @@ def test_conditions_travel_with_an_entry(calm: RestApp) -> None:
 
 
 @pytest.mark.parametrize(
+    "url",
+    ["%61uth/manage", "%2561uth/manage", "Group/all/%24export", "%42inary/1", "%2FBinary/1"],
+)
+def test_no_way_of_writing_leads_where_a_batch_may_not_go(calm: RestApp, url: str) -> None:
+    entries = [{"request": {"method": "GET", "url": url}}]
+    answer = send(calm, {"resourceType": "Bundle", "type": "batch", "entry": entries})
+    (entry,) = answer.json["entry"]
+    assert entry["response"]["status"].startswith("400")
+    assert "that a batch may ask" in str(entry["response"]["outcome"])
+
+
+@pytest.mark.parametrize(
     "wanted",
     [
         {"method": "POST", "url": "Patient"},
