@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote_plus
 
 from smart_auth import clock
+from smart_auth.client_metadata import LONGEST_SCOPE
 from smart_auth.core import Core
 from smart_auth.launches import Launches
 from smart_auth.ports import TenantInfo
@@ -257,6 +258,8 @@ def _scope(
 ) -> ScopeSet:
     if "scope" not in values:
         raise Refused("invalid_scope", "scope is missing", expected=client.scope)
+    if len(values["scope"]) > LONGEST_SCOPE:
+        raise Refused("invalid_scope", f"scope may have at most {LONGEST_SCOPE} characters")
     asked = core.scopes(values["scope"]).at_level("patient", "user")
     scope = asked.intersect(core.allowed_to(client))
     if launch is None:

@@ -204,10 +204,11 @@ class ScopeSet:
         """Whether everything the other set allows is allowed here, letter by letter."""
         if not other.specials <= self.specials:
             return False
+        mine = {atom for scope in self.resources for atom in _atoms(scope)}
         return all(
-            any(mine.covers(part) for mine in self.resources)
+            not mine.isdisjoint(_wider_atoms(atom))
             for scope in other.resources
-            for part in _atoms(scope)
+            for atom in _atoms(scope)
         )
 
     def limit(self, most: ScopeSet) -> ScopeSet:
@@ -250,7 +251,8 @@ def _parse_query(query: str | None, resource_type: str) -> tuple[Category, ...] 
 def _categories_cover(mine: tuple[Category, ...], other: tuple[Category, ...]) -> bool:
     if not mine:
         return True
-    return bool(other) and all(any(token.within(wide) for wide in mine) for token in other)
+    wide = frozenset(mine)
+    return bool(other) and all(not wide.isdisjoint(_wider_tokens(token)) for token in other)
 
 
 def _meet_categories(
@@ -259,22 +261,44 @@ def _meet_categories(
     """The tokens both filters admit; () is no filter, None is nothing in common."""
     if not mine or not other:
         return mine or other
+    if len(mine) == len(other) == 1:
+        return mine if mine[0].within(other[0]) else other if other[0].within(mine[0]) else None
+    theirs: dict[str, dict[Category, None]] = {}
+    for token in other:
+        theirs.setdefault(token.code, {})[token] = None
     common: dict[Category, None] = {}
-    for left in mine:
-        for right in other:
-            if left.within(right):
-                common[left] = None
-            elif right.within(left):
-                common[right] = None
+    for token in mine:
+        of_code = theirs.get(token.code, {})
+        if any(wide in of_code for wide in _wider_tokens(token)):
+            common[token] = None
+        if token.system is None:
+            common |= of_code
     return tuple(common) or None
 
 
-def _atoms(scope: Scope) -> Iterator[Scope]:
-    """A scope cut into single letters and single categories, so a union can be held against it."""
-    cuts: list[tuple[Category, ...]] = [(token,) for token in scope.categories] or [()]
+def _wider_tokens(token: Category) -> tuple[Category, Category]:
+    """The tokens that a token is within."""
+    return token, Category(None, token.code)
+
+
+_Atom = tuple[Level, str, Letter, Category | None]
+"""A scope of one letter and one category, or none."""
+
+
+def _atoms(scope: Scope) -> Iterator[_Atom]:
+    """A scope cut into atoms, so that a union can be held against it."""
     for letter in scope.letters:
-        for categories in cuts:
-            yield replace(scope, letters=frozenset({letter}), categories=categories)
+        for token in scope.categories or (None,):
+            yield scope.level, scope.type, letter, token
+
+
+def _wider_atoms(atom: _Atom) -> Iterator[_Atom]:
+    """The atoms that allow everything this one does."""
+    level, resource_type, letter, token = atom
+    tokens = (None,) if token is None else (None, *_wider_tokens(token))
+    for wide_type in ("*", resource_type):
+        for wide in tokens:
+            yield level, wide_type, letter, wide
 
 
 def _narrow(asked: Scope, allowed: Iterable[Scope]) -> list[Scope]:
@@ -288,13 +312,28 @@ def _narrow(asked: Scope, allowed: Iterable[Scope]) -> list[Scope]:
         if key in merged:
             part = replace(part, letters=part.letters | merged[key].letters)
         merged[key] = part
-    parts = list(merged.values())
-    return [
-        part
-        for place, part in enumerate(parts)
-        if not any(
-            other.covers(part) and (not part.covers(other) or before < place)
-            for before, other in enumerate(parts)
-            if before != place
+    return _without_covered(list(merged.values()))
+
+
+def _without_covered(parts: list[Scope]) -> list[Scope]:
+    """The parts that no other covers; the first of equals stays. Each is held against those that
+    share its rarest category only: apps write what is compared here."""
+    holders: dict[tuple[str, Category | None], list[int]] = {}
+    for place, part in enumerate(parts):
+        for token in part.categories or (None,):
+            holders.setdefault((part.type, token), []).append(place)
+
+    def rivals(resource_type: str, token: Category | None) -> list[int]:
+        wide = {None} if token is None else {None, *_wider_tokens(token)}
+        keys = [(each, one) for each in {"*", resource_type} for one in wide]
+        return [place for key in keys for place in holders.get(key, ())]
+
+    def covered(place: int, part: Scope) -> bool:
+        few = min((rivals(part.type, one) for one in part.categories or (None,)), key=len)
+        return any(
+            parts[other].covers(part) and (not part.covers(parts[other]) or other < place)
+            for other in few
+            if other != place
         )
-    ]
+
+    return [part for place, part in enumerate(parts) if not covered(place, part)]

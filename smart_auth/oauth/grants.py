@@ -12,6 +12,8 @@ from authlib.oauth2.rfc6749.grants import (
 from authlib.oauth2.rfc6749.hooks import hooked
 
 from smart_auth import clock, keyring
+from smart_auth.client_metadata import LONGEST_SCOPE
+from smart_auth.core import Core
 from smart_auth.oauth.errors import OAuthRefusal, invalid_grant
 from smart_auth.oauth.issue import backend_answer, launch_answer, refresh_lifetime_end
 from smart_auth.oauth.request import TokenRequest
@@ -103,6 +105,7 @@ class LaunchCodeGrant(AuthorizationCodeGrant):
             "refused",
             client_id=code.client_id,
             user_id=code.user_id,
+            patient_id=code.context.patient,
             reason="an authorization code was used twice",
         )
         raise invalid_grant("The code was used before: what it bought has been revoked")
@@ -182,7 +185,7 @@ class LaunchRefreshGrant(RefreshTokenGrant):
         asked_text = self.request.form.get("scope")
         if asked_text is None:
             return granted
-        asked = core.scopes(asked_text)
+        asked = _asked(core, asked_text)
         if len(asked.items) != len(set(asked_text.split())) or not granted.covers(asked):
             raise OAuthRefusal(
                 "invalid_scope",
@@ -237,7 +240,7 @@ class BackendGrant(ClientCredentialsGrant):
 
     def _granted(self) -> ScopeSet:
         core = self.server.core
-        asked = core.scopes(self.request.form.get("scope", ""))
+        asked = _asked(core, self.request.form.get("scope", ""))
         allowed = core.allowed_to(self.request.client)
         granted = asked.intersect(allowed).at_level("system")
         if not granted.resources:
@@ -268,6 +271,13 @@ def _grant_of(code: AuthorizationCode, now: int, expires_at: int) -> Grant:
         expires_at=expires_at,
         last_used_at=now,
     )
+
+
+def _asked(core: Core, text: str) -> ScopeSet:
+    """The scopes a request asks for."""
+    if len(text) > LONGEST_SCOPE:
+        raise OAuthRefusal("invalid_scope", f"scope may have at most {LONGEST_SCOPE} characters")
+    return core.scopes(text)
 
 
 def _approved(client: Client, user_id: str | None) -> None:

@@ -208,6 +208,10 @@ class TestStandalone:
         body = launched(tab, scope="patient/*.rs user/*.cruds bogus patient/Bogus.rs")
         assert body["scope"] == "patient/*.rs user/*.rs"
 
+    def test_a_scope_without_end_is_refused(self, tab: Tab) -> None:
+        sent = tab.authorize(scope="patient/*.rs " * 1000).sent_back
+        assert (sent["error"], "at most" in sent["error_description"]) == ("invalid_scope", True)
+
     def test_a_users_own_limit_counts(
         self, tab: Tab, store: AuthStore, people: dict[str, User]
     ) -> None:
@@ -549,12 +553,14 @@ class TestCodeExchange:
     def test_replay_revokes_what_was_bought(
         self, tab: Tab, store: AuthStore, server: AuthServer, facade: FakeFacade
     ) -> None:
-        other = make_app(make_server(store)).test_client()
+        other = make_app(make_server(store, facade)).test_client()
         tab.authorize().login("ann").allow()
         body = exchange(tab).get_json()
         form = code_form(tab.sent_back["code"])
         replay = other.post(TOKEN, data=form)
         assert (replay.status_code, replay.get_json()["error"]) == (400, "invalid_grant")
+        (told,) = [event for event in facade.events if event.action == "code-replay"]
+        assert told.patient_id == "p1", "the patient's own log says so"
         with pytest.raises(Exception, match="revoked"):
             server.verify("acme", body["access_token"])
         refresh = {"grant_type": "refresh_token", "refresh_token": body["refresh_token"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -320,3 +321,28 @@ def test_granular_scopes_are_the_union_of_their_categories(
     unlimited = parse(f"patient/{kind}.rs")
     assert unlimited.covers(ScopeSet((whole,)))
     assert not ScopeSet((whole,)).covers(unlimited)
+
+
+def test_what_apps_write_is_compared_in_few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two lists of many scopes, or of many categories, do not cost each pair of them."""
+    steps: Counter[str] = Counter()
+    for kind, name in ((Scope, "covers"), (Category, "within")):
+        monkeypatch.setattr(kind, name, _counted(getattr(kind, name), name, steps))
+    many = 400
+    apart = parse(" ".join(f"patient/Observation.rs?category={n}" for n in range(many)))
+    whole = parse("patient/*.rs")
+    assert whole.intersect(apart) == apart
+    assert apart.covers(apart)
+    tokens = ",".join(str(n) for n in range(many))
+    listed = parse(f"patient/Observation.rs?category={tokens}")
+    assert listed.intersect(listed) == listed
+    assert listed.covers(apart)
+    assert steps.total() < 10 * many
+
+
+def _counted(method: Callable[..., bool], name: str, steps: Counter[str]) -> Callable[..., bool]:
+    def count(*args: Any) -> bool:
+        steps[name] += 1
+        return method(*args)
+
+    return count

@@ -206,6 +206,12 @@ def test_scope_is_narrowed_to_what_the_client_may(http: FlaskClient, store: Auth
     assert answer.get_json()["scope"] == "system/Patient.rs system/Observation.r"
 
 
+def test_a_scope_without_end_is_refused(http: FlaskClient, backend: None) -> None:
+    form = backend_form(assertion(EC_KEY, "backend"), "system/*.rs " * 1000)
+    answer = http.post(URL, data=form)
+    assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_scope")
+
+
 def test_a_secret_is_not_enough_for_backend_services(http: FlaskClient, store: AuthStore) -> None:
     admin.create_client(
         store,
