@@ -128,7 +128,7 @@ def confirm_password(
     wait = _wait(core, tenant, address, subject)
     if wait:
         return _refuse(core, tenant, user, "wait", wait)
-    if not check_password(user.password_hash or None, password):
+    if not check_password(user.password_hash, password):
         _fail(core, tenant, subject)
         return _refuse(core, tenant, user, "wrong", reason="wrong password in the account")
     core.store.limits.succeed(tenant.slug, subject)

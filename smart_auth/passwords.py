@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
+
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
-_NOBODY = _HASHER.hash("no account has this password")
+_NOBODY = _HASHER.hash(secrets.token_hex())
 
 
 def hash_password(password: str) -> str:
@@ -15,8 +17,9 @@ def hash_password(password: str) -> str:
 
 
 def check_password(stored: str | None, password: str) -> bool:
-    """Whether the password fits; takes the same time when there is no account (`stored` None)."""
+    """Whether the password fits; takes the same time when there is no account (`stored` None),
+    or it has no password (''), which none fits."""
     try:
-        return _HASHER.verify(stored or _NOBODY, password) and stored is not None
+        return _HASHER.verify(stored or _NOBODY, password) and bool(stored)
     except (VerificationError, InvalidHashError):
         return False

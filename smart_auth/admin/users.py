@@ -79,9 +79,10 @@ def change_user(
 
 
 def set_password(store: AuthStore, user: User, password: str) -> User:
-    """Give a user a new password. Raises ValueError; sessions go on (`end_sessions`)."""
+    """Give a user a new password. Raises ValueError, and `ChangedSince` rather than undo what an
+    administrator did to the user meanwhile; sessions go on (`end_sessions`)."""
     check_new_password(password, user.username, user.role)
-    return change_user(store, user, password_hash=hash_password(password))
+    return change_user(store, user, as_of=user.version, password_hash=hash_password(password))
 
 
 def list_users(store: AuthStore, tenant: str) -> list[User]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from smart_auth import admin
+from smart_auth import admin, passwords
 from smart_auth.admin import InvalidClientMetadata
 from smart_auth.keyring import Keyring, UnreadableSecret
 from smart_auth.passwords import check_password, hash_password
@@ -166,6 +166,26 @@ def test_passwords(store: AuthStore, people: dict[str, User]) -> None:
     assert hash_password("x") != hash_password("x")
     with pytest.raises(ValueError, match="at least"):
         admin.set_password(store, people["ann"], "short")
+
+
+def test_no_password_is_right_for_an_account_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "_NOBODY", hash_password(PASSWORD))
+    assert not check_password("", PASSWORD)
+    assert not check_password(None, PASSWORD)
+
+
+def test_a_new_password_undoes_no_other_change(store: AuthStore, people: dict[str, User]) -> None:
+    seen = people["ann"]
+    stopped = admin.change_user(store, seen, active=False, scope="openid")
+    with pytest.raises(admin.ChangedSince):
+        admin.set_password(store, seen, "another password")
+    kept = store.users.get("acme", seen.user_id)
+    assert kept is not None
+    assert (kept.active, kept.scope, kept.password_hash) == (
+        False,
+        "openid",
+        stopped.password_hash,
+    )
 
 
 def test_what_is_not_there_cannot_be_changed(store: AuthStore, people: dict[str, User]) -> None:
