@@ -16,6 +16,7 @@ from smart_auth.sessions import Sessions
 from smart_auth.store.limits import WINDOW
 from smart_auth.web import pages
 from smart_auth.web.browser import Browser
+from smart_auth.web.caller import caller_address
 from smart_auth.web.routes import FORM, READ, Route
 from smart_auth.web.steps import stale_form
 
@@ -85,7 +86,7 @@ class SignUpViews:
     def _wait(self, tenant: TenantInfo) -> int:
         """Count an attempt of this address; seconds to wait when it is one too many, else 0."""
         now = clock.now()
-        bucket = f"signup/{request.remote_addr or ''}"
+        bucket = f"signup/{caller_address()}"
         most = self._core.settings.effective_limits.sign_ups_per_minute
         too_many = self._core.store.limits.count(tenant.slug, bucket, now) > most
         return WINDOW - now % WINDOW if too_many else 0

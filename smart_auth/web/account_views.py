@@ -15,6 +15,7 @@ from smart_auth.records import Session
 from smart_auth.sessions import Sessions
 from smart_auth.web import factor_forms, pages
 from smart_auth.web.browser import Browser
+from smart_auth.web.caller import caller_address
 from smart_auth.web.routes import FORM, READ, Route
 from smart_auth.web.steps import stale_form
 from smart_auth.web.times import moment
@@ -75,6 +76,9 @@ class AccountViews:
             return self._overview(tenant, visitor, refused)
         try:
             admin.set_password(self._core.store, user, pages.posted("new"))
+        except admin.ChangedSince:
+            text = "Your account was changed at the same moment. Try again."
+            return self._overview(tenant, visitor, {"old": text})
         except ValueError as error:
             return self._overview(tenant, visitor, {"new": f"{error}."})
         self._log_out_elsewhere(tenant, visitor)
@@ -142,7 +146,7 @@ class AccountViews:
     def _confirm(self, tenant: TenantInfo, visitor: Visitor, field: str) -> Mapping[str, str]:
         """What is wrong with the present password in this field, if anything."""
         outcome: LoginOutcome = logins.confirm_password(
-            self._core, tenant, visitor.user, pages.posted(field), request.remote_addr or ""
+            self._core, tenant, visitor.user, pages.posted(field), caller_address()
         )
         if outcome.problem == "wait":
             return {field: f"Too many attempts. Try again in {outcome.retry_after} seconds."}

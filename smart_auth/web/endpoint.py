@@ -20,6 +20,7 @@ from smart_auth.core import Core
 from smart_auth.oauth.request import LARGEST_BODY
 from smart_auth.ports import TenantInfo
 from smart_auth.store import StoreFailure
+from smart_auth.web.caller import caller_address
 from smart_auth.web.replies import oauth_error, open_to_any_origin, preflight, try_later
 
 log = structlog.get_logger(__name__)
@@ -53,7 +54,7 @@ def _within_limits(
     core: Core, tenant: TenantInfo, answer: Callable[[], Response], limit: rates.Endpoint | None
 ) -> Response:
     if limit is not None:
-        address = request.remote_addr or ""
+        address = caller_address()
         if seconds := rates.wait(core, tenant, limit, address, _named_client):
             return try_later(429, rates.TOO_MANY, seconds)
     if (request.content_length or 0) > LARGEST_BODY:

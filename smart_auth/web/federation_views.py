@@ -19,6 +19,7 @@ from smart_auth.sessions import Sessions
 from smart_auth.store.limits import WINDOW
 from smart_auth.web import pages
 from smart_auth.web.browser import Browser
+from smart_auth.web.caller import caller_address
 from smart_auth.web.launch_pages import problem_page
 from smart_auth.web.login_pages import LoginPages
 from smart_auth.web.pending import find_pending
@@ -120,7 +121,7 @@ class FederationViews:
     def _wait(self, tenant: TenantInfo) -> int:
         """Seconds until this address may go on; each login counts twice, there and back."""
         now = clock.now()
-        bucket = f"federated/{request.remote_addr or ''}"
+        bucket = f"federated/{caller_address()}"
         count = self._core.store.limits.count(tenant.slug, bucket, now)
         most = 2 * self._core.settings.effective_limits.logins_per_minute
         return WINDOW - now % WINDOW if count > most else 0

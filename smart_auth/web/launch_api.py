@@ -17,6 +17,7 @@ from smart_auth.ports import TenantInfo
 from smart_auth.records import LoginTicket
 from smart_auth.sessions import Sessions
 from smart_auth.web import pages
+from smart_auth.web.caller import caller_address
 from smart_auth.web.endpoint import json_object, serve
 from smart_auth.web.launch_pages import problem_page
 from smart_auth.web.replies import no_store
@@ -86,7 +87,7 @@ class LaunchAPIViews:
 
     def _launch(self, tenant: TenantInfo) -> Response:
         server = OAuthServer(self._core, tenant, "launch")
-        asked = TokenRequest(dict(request.headers), {}, request.remote_addr or "")
+        asked = TokenRequest(dict(request.headers), {}, caller_address())
         try:
             document = _document()
             proof = {
@@ -94,7 +95,7 @@ class LaunchAPIViews:
                 for name in ("client_assertion", "client_assertion_type")
                 if isinstance(document.get(name), str)
             }
-            asked = TokenRequest(dict(request.headers), proof, request.remote_addr or "")
+            asked = TokenRequest(dict(request.headers), proof, caller_address())
             caller = _caller(server, asked)
             made = host_launch.order(self._core, tenant, caller, document)
         except OAuth2Error as error:

@@ -27,6 +27,7 @@ from smart_auth.refusals import trace, trace_unsendable
 from smart_auth.sessions import Sessions
 from smart_auth.web import pages
 from smart_auth.web.browser import Browser
+from smart_auth.web.caller import caller_address
 from smart_auth.web.launch_pages import LaunchPages, problem_page
 from smart_auth.web.login_pages import LoginPages
 from smart_auth.web.pending import find_pending
@@ -56,7 +57,7 @@ class LaunchViews:
             self._core,
             tenant,
             "authorize",
-            request.remote_addr or "",
+            caller_address(),
             lambda: request.values.get("client_id"),
         )
         if seconds:

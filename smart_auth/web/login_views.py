@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Response, request
+from flask import Response
 
 from smart_auth import logins
 from smart_auth.core import Core
@@ -12,6 +12,7 @@ from smart_auth.records import FactorKind, User
 from smart_auth.sessions import Sessions
 from smart_auth.web import factor_forms, pages
 from smart_auth.web.browser import Browser
+from smart_auth.web.caller import caller_address
 from smart_auth.web.login_pages import LoginPages
 from smart_auth.web.pending import find_pending
 from smart_auth.web.routes import Route
@@ -44,7 +45,7 @@ class LoginViews:
             tenant,
             pages.posted("username"),
             pages.posted("password"),
-            request.remote_addr or "",
+            caller_address(),
         )
         shown = LoginPages(self._core, tenant, browser)
         if outcome.user is None:
@@ -69,7 +70,7 @@ class LoginViews:
         if factor is None:
             return self._again(tenant, browser, value, back)
         outcome = logins.check_second(
-            self._core, tenant, user, pages.posted("code"), request.remote_addr or ""
+            self._core, tenant, user, pages.posted("code"), caller_address()
         )
         if outcome.user is None:
             return shown.factor(half, factor.kind, value, outcome, back)
@@ -89,7 +90,7 @@ class LoginViews:
         kind, errors = factor_forms.take(self._core, tenant, user)
         if kind is None:
             return shown.enrol(half, user, value, errors, back)
-        logins.complete(self._core, tenant, user, request.remote_addr or "")
+        logins.complete(self._core, tenant, user, caller_address())
         return self._enter(tenant, user, found.first, kind)
 
     def _enter(

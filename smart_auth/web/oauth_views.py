@@ -13,6 +13,7 @@ from smart_auth.oauth.server import Endpoint, OAuthServer
 from smart_auth.ports import TenantInfo
 from smart_auth.style import STYLE
 from smart_auth.web import discovery
+from smart_auth.web.caller import caller_address
 from smart_auth.web.endpoint import serve
 from smart_auth.web.replies import document
 from smart_auth.web.routes import ALL, Route
@@ -86,7 +87,7 @@ class OAuthViews:
 
     def _answer(self, tenant: TenantInfo, endpoint: Endpoint, answer: Answer) -> Response:
         server = OAuthServer(self._core, tenant, endpoint)
-        headers, address = dict(request.headers), request.remote_addr or ""
+        headers, address = dict(request.headers), caller_address()
         try:
             form = read_form(request.content_type or "", request.get_data())
         except OAuth2Error as error:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import time_machine
 
-from smart_auth import admin, factors
+from smart_auth import admin, factors, logins
 from smart_auth.access_words import what
+from smart_auth.logins import LoginOutcome
 from smart_auth.ports import AccessEvent, AccessShown
 from smart_auth.records import User
 from smart_auth.server import AuthServer
@@ -94,6 +95,23 @@ class TestPassword:
         assert "Too many attempts" in self.change(ann).text
         with time_machine.travel(time.time() + 40, tick=True):
             assert "Your password is changed" in self.change(ann).text
+
+    def test_an_account_that_is_stopped_meanwhile_stays_so(
+        self,
+        ann: Tab,
+        store: AuthStore,
+        people: dict[str, User],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def stopped(_core: object, _tenant: object, user: User, *_: object) -> LoginOutcome:
+            admin.change_user(store, user, active=False)
+            return LoginOutcome(user)
+
+        monkeypatch.setattr(logins, "confirm_password", stopped)
+        assert "changed at the same moment" in self.change(ann).text
+        found = store.users.get("acme", people["ann"].user_id)
+        assert found is not None
+        assert not found.active
 
     def test_needs_our_form_and_a_login(self, ann: Tab, tab: Tab) -> None:
         fields = {"old": PASSWORD, "new": NEW, "again": NEW}

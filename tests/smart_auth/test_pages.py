@@ -70,6 +70,15 @@ def test_a_browser_without_cookies_is_told_so(tab: Tab) -> None:
     assert "sent no cookies" in tab.text
 
 
+def test_only_an_old_form_of_a_launch_sends_people_back_to_the_app(tab: Tab) -> None:
+    hint = "Go back to the app"
+    tab.authorize()
+    assert hint in tab.submit("login", csrf="0").text
+    for page in ("manage", "account/password", "portal/apps/new", "logout"):
+        answer = tab.client.post(f"/fhir/acme/auth/{page}", data={"csrf": "0"})
+        assert hint not in answer.text, page
+
+
 class _Controls(HTMLParser):
     """Every control with the label it has, every button, and anything that needs a script."""
 
@@ -290,6 +299,23 @@ class TestLoginDelays:
         for _ in range(6):
             tab.login("ann", "wrong password")
         tab.client.environ_base["REMOTE_ADDR"] = "10.1.2.3"
+        assert tab.login("ann").title.startswith("Allow")
+
+    @pytest.mark.parametrize(
+        "addresses",
+        [
+            [f"2001:db8:1:2::{n:x}" for n in range(1, 8)],
+            ["192.0.2.7", "::ffff:192.0.2.7"] * 3 + ["192.0.2.7"],
+        ],
+        ids=["a network of IPv6", "IPv4 within IPv6"],
+    )
+    def test_addresses_of_one_line_are_one(self, tab: Tab, addresses: list[str]) -> None:
+        tab.authorize()
+        for address in addresses:
+            tab.client.environ_base["REMOTE_ADDR"] = address
+            tab.login("ann", "wrong password")
+        assert tab.answer.status_code == 429
+        tab.client.environ_base["REMOTE_ADDR"] = "2001:db8:1:3::1"
         assert tab.login("ann").title.startswith("Allow")
 
     def test_an_address_has_a_number_of_tries(
