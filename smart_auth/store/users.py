@@ -40,7 +40,9 @@ class UserStore:
         return self._one(tenant, t.user_account.c.user_id == user_id)
 
     def by_username(self, tenant: str, username: str) -> User | None:
-        """By the name typed at login (exact)."""
+        """By the name typed at login (exact). Nobody's holds NUL, which PostgreSQL refuses."""
+        if "\0" in username:
+            return None
         return self._one(tenant, t.user_account.c.username == username)
 
     def by_fhir_user(self, tenant: str, reference: str) -> Sequence[User]:

@@ -313,6 +313,7 @@ def test_people_by_their_resource(store: AuthStore, tenant: str) -> None:
 
 def test_no_database_is_asked_for_an_id_with_nul(store: AuthStore, tenant: str) -> None:
     assert store.clients.get(tenant, "a\0b") is None
+    assert store.users.by_username(tenant, "a\0b") is None
 
 
 def test_a_launch_is_used_once_and_with_its_code(store: AuthStore, tenant: str) -> None:
