@@ -56,8 +56,11 @@ def enter(
 
 
 def stale_form(core: Core, tenant: TenantInfo) -> Response:
-    """The answer to a form that is not ours, or too old."""
+    """The answer to a form that is not ours, or too old. Only one of a launch sends the person back
+    to the app."""
     text = "This form has expired or did not come from this browser. Start again."
     if not request.cookies:
         text = "Your browser sent no cookies, which these pages need. Allow them and start again."
-    return problem_page(core, tenant, text)
+    if pages.posted("request"):
+        return problem_page(core, tenant, text)
+    return pages.page(core, tenant, "problem.html", 400, text=text, ours=True)
