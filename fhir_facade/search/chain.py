@@ -61,6 +61,7 @@ def _chain(
     if narrowed and not is_r4_type(narrowed):
         raise unsupported_modifier(plain, "(not a type)", "a resource type")
     targets: list[tuple[str, tuple[Criterion, ...]]] = []
+    refusal: UnsupportedParameter | None = None
     for target in parameter.targets:
         served = context.registry.get(target)
         if served is None or not served.stored or narrowed not in ("", target):
@@ -68,8 +69,13 @@ def _chain(
         try:
             targets.append((target, (inner(served, rest),)))
         except UnknownParameter:
-            # Of several targets only those that have the parameter are meant.
+            # Of several targets only those that have the parameter are meant,
             continue
+        except UnsupportedParameter as error:
+            # and only those whose parameter of that name takes the modifier.
+            refusal = error
+    if not targets and refusal is not None:
+        raise refusal
     if not targets:
         raise _unknown(name, "No type that this reference leads to has such a parameter.")
     return ChainCriterion(plain, tuple(targets))

@@ -38,7 +38,7 @@ START = 1_793_000_000
 """Seconds: when the first resources were published; each further step is a second later."""
 INSTANTS = [f"2026-10-26T07:33:{20 + second:02d}Z" for second in range(-1, 5)]
 LAST = 8
-REQUESTS = 30
+REQUESTS = 60
 PAGES = 12
 
 

@@ -4,12 +4,21 @@ only.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from fhir_facade.fhir import json
-from tests.support.random_world import TYPES, Pair, Questions, Resource
+from tests.support.random_world import (
+    TYPES,
+    Pair,
+    Questions,
+    Resource,
+    links_of,
+    referring_to,
+)
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 FHIR = {"Content-Type": "application/fhir+json"}
@@ -47,11 +56,12 @@ class Requests:
 
     def any(self) -> Asked:
         """One request."""
-        kinds = (
+        kinds: tuple[tuple[Callable[[], Asked], int], ...] = (
             (self._read, 3),
             (self._version, 2),
             (self._history, 3),
-            (self._search, 12),
+            (self._search, 8),
+            (self._probe, 12),
             (self._all_types, 2),
             (self._everything, 2),
             (self._group, 1),
@@ -63,6 +73,9 @@ class Requests:
 
     def _key(self) -> str:
         return self._random.choice(self._keys)
+
+    def _instant(self) -> str:
+        return self._random.choice(self._instants)
 
     def _read(self) -> Asked:
         headers = self._random.choice(({}, {}, {"If-None-Match": "*"}, {"If-None-Match": 'W/"1"'}))
@@ -76,8 +89,8 @@ class Requests:
         pairs = [
             (name, value())
             for name, value in (
-                ("_since", lambda: self._random.choice(self._instants)),
-                ("_at", lambda: self._random.choice(self._instants)),
+                ("_since", self._instant),
+                ("_at", self._instant),
                 ("_count", lambda: self._random.choice("123")),
             )
             if self._random.random() < 0.4
@@ -90,7 +103,7 @@ class Requests:
         pairs = self._questions.questions(kind, 2) if random.random() < 0.75 else []
         if random.random() < 0.2:
             prefix = random.choice(("", "ge", "lt", "ne"))
-            pairs.append(("_lastUpdated", prefix + random.choice(self._instants)))
+            pairs.append(("_lastUpdated", prefix + self._instant()))
         if random.random() < 0.5:
             pairs += self._questions.includes(kind)
         if random.random() < 0.4:
@@ -106,6 +119,18 @@ class Requests:
             return Asked("POST", f"/{kind}/_search", FORM, query.encode())
         return Asked("GET", f"/{kind}?{query}")
 
+    def _probe(self) -> Asked:
+        """Whether one certain resource stands at the other end of a reference, or of two."""
+        kind, _, one_id = self._key().partition("/")
+        name = self._random.choice((f"_id={one_id}", f"_id={one_id}", "_lastUpdated=ge2020"))
+        for _ in range(self._random.choice((1, 1, 2))):
+            ways = [(other, f"{param}:{kind}.") for other, param in referring_to(kind)]
+            ways += [(to, f"_has:{kind}:{param}:") for param, to in links_of(kind)]
+            if ways:
+                kind, link = self._random.choice(ways)
+                name = f"{link}{name}"
+        return Asked("GET", f"/{kind}?{name}&{self._random.choice(('', *SHAPES))}".rstrip("&"))
+
     def _all_types(self) -> Asked:
         types = self._random.sample(TYPES, self._random.randint(0, 3))
         pairs = [("_type", ",".join(types))] if types else []
@@ -114,7 +139,7 @@ class Requests:
             ids = [key.partition("/")[2] for key in self._random.choices(self._keys, k=4)]
             pairs.append(("_id", ",".join(ids)))
         elif way < 0.7:
-            pairs.append(("_lastUpdated", "ge" + self._random.choice(self._instants)))
+            pairs.append(("_lastUpdated", "ge" + self._instant()))
         pairs += self._random.choice(
             ([], [("_sort", "-_lastUpdated")], [("_count", "3")], [("_total", "accurate")])
         )
@@ -128,7 +153,7 @@ class Requests:
                 [],
                 [("_count", "2")],
                 [("_type", "Appointment,Provenance")],
-                [("_since", self._random.choice(self._instants))],
+                [("_since", self._instant())],
                 [("start", "2026-10"), ("end", "2026-12-31")],
             )
         )
@@ -151,7 +176,7 @@ class Requests:
         )
 
     def _batch(self) -> Asked:
-        entries = []
+        entries: list[dict[str, Any]] = []
         while len(entries) < 3:
             one = self.any()
             if one.method == "GET":

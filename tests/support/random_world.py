@@ -162,7 +162,7 @@ class Elements:
                     serviceType=lambda: some(self.concept),
                     identifier=lambda: some(self.identifier),
                     participant=lambda: some(
-                        lambda: {"actor": actor(), "status": "accepted"}, most=3
+                        lambda: {"actor": actor(), "status": "accepted"}, most=4
                     ),
                 )
             case "DiagnosticReport":

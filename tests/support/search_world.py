@@ -25,6 +25,8 @@ class World:
     def __init__(self, resources: Iterable[Resource], zone: ZoneInfo) -> None:
         self.zone = zone
         self.by_key = {(one["resourceType"], one["id"]): one for one in resources}
+        self._named: dict[tuple[str, str, str], set[str]] = {}
+        self._from: dict[tuple[str, str], dict[str, list[Resource]]] = {}
 
     def of_type(self, name: str) -> list[Resource]:
         """By id."""
@@ -47,10 +49,7 @@ class World:
         if name.startswith("_has:"):
             _, source, param, rest = name.split(":", 3)
             here = f"{resource['resourceType']}/{resource['id']}"
-            return any(
-                here in oracle.references(one, param) and self.holds(one, rest, value)
-                for one in self.of_type(source)
-            )
+            return any(self.holds(one, rest, value) for one in self._referring(here, source, param))
         first, dot, rest = name.partition(".")
         if dot:
             param, _, narrowed = first.partition(":")
@@ -94,15 +93,31 @@ class World:
         source, param, target = (*value.split(":"), "", "")[:3]
         if target not in ("", key[0]):
             return
-        for (name, one_id), one in self.by_key.items():
-            if source in ("*", name):
-                params = _references(name) if param in ("*", "") else [param]
-                if any("/".join(key) in oracle.references(one, each) for each in params):
-                    yield name, one_id
+        for name in sorted({name for name, _ in self.by_key}) if source == "*" else [source]:
+            for each in _references(name) if param in ("*", "") else [param]:
+                for one in self._referring("/".join(key), name, each):
+                    yield name, one["id"]
 
     def _referred(self, resource: Resource, param: str) -> list[Resource]:
-        keys = sorted(text.split("/") for text in oracle.references(resource, param))
+        keys = sorted(text.split("/") for text in self._names(resource, param))
         return [one for a, b in keys if (one := self.by_key.get((a, b))) is not None]
+
+    def _names(self, resource: Resource, param: str) -> set[str]:
+        """The references of a resource, read once."""
+        key = (resource["resourceType"], resource["id"], param)
+        if key not in self._named:
+            self._named[key] = oracle.references(resource, param)
+        return self._named[key]
+
+    def _referring(self, here: str, source: str, param: str) -> list[Resource]:
+        """What of a type refers to `Type/id` by a parameter."""
+        if (source, param) not in self._from:
+            found: dict[str, list[Resource]] = {}
+            for one in self.of_type(source):
+                for text in self._names(one, param):
+                    found.setdefault(text, []).append(one)
+            self._from[(source, param)] = found
+        return self._from[(source, param)].get(here, [])
 
     def _knows(self, kind: str, name: str) -> bool:
         """Whether a parameter, or the first link of a chain, is one of a type."""

@@ -6,12 +6,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from fhir_facade.errors import InvalidRequest
+from fhir_facade.errors import InvalidRequest, UnsupportedParameter
 from fhir_facade.mirror.criteria import (
     ChainCriterion,
     Criterion,
     HasCriterion,
     MissingCriterion,
+    ReferenceCriterion,
     SortKey,
     StringCriterion,
     TokenCriterion,
@@ -20,6 +21,7 @@ from fhir_facade.mirror.criteria import (
 from fhir_facade.resources.registry import REGISTRY
 from fhir_facade.search.parse import parse, read_pairs
 from fhir_facade.search.query import Include, SearchContext, SearchQuery
+from fhir_facade.search.values.text import UnknownParameter
 
 CONTEXT = SearchContext(REGISTRY, ZoneInfo("Australia/Sydney"), "https://facade.example/fhir/acme")
 MALE = TokenCriterion("gender", (TokenValue(None, "male"),))
@@ -87,6 +89,16 @@ def test_a_chain_means_every_target_that_has_the_parameter() -> None:
     (narrower,) = parsed("Appointment", "actor.gender=male").criteria
     assert isinstance(narrower, ChainCriterion)
     assert {name for name, _ in narrower.targets} == {"Patient", "Practitioner"}
+
+
+def test_a_chain_means_the_targets_whose_parameter_takes_the_modifier() -> None:
+    # `location` is a reference of Appointment and a URI of DocumentReference.
+    (criterion,) = parsed("Provenance", "target.location:Location=l1").criteria
+    at_l1 = ReferenceCriterion("location", (("Location", "l1"),))
+    assert criterion == ChainCriterion("target", (("Appointment", (at_l1,)),))
+    with pytest.raises(UnsupportedParameter, match="modifier") as refusal:
+        parsed("Provenance", "target.location:exact=l1")
+    assert not isinstance(refusal.value, UnknownParameter)
 
 
 @pytest.mark.parametrize(
