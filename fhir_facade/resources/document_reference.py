@@ -8,6 +8,7 @@ from fhir_facade.fhir import FHIRResource
 from fhir_facade.fhir.systems import (
     BCP_13,
     DOCUMENT_REFERENCE_STATUS,
+    DOCUMENT_RELATIONSHIP_TYPE,
     IHE_FORMAT_CODE,
     LOINC,
     QUBS_ATTACHMENT_CATEGORY,
@@ -84,7 +85,12 @@ _SEARCH = (
         targets=("DocumentReference",),
         definition=_definition("relatesto"),
     ),
-    token("relation", "relatesTo.code", definition=_definition("relation")),
+    token(
+        "relation",
+        "relatesTo.code",
+        definition=_definition("relation"),
+        system=DOCUMENT_RELATIONSHIP_TYPE,
+    ),
     token("security-label", "securityLabel", definition=_definition("security-label")),
     token("setting", "context.practiceSetting", definition=_definition("setting")),
     token("status", "status", definition=_us_core("status"), system=DOCUMENT_REFERENCE_STATUS),
