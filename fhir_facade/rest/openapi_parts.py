@@ -255,6 +255,8 @@ def _searched(one: SearchParameter) -> Parameter:
     if one.targets:
         text = f"{text} To {' or '.join(one.targets)}."
         example = f"{one.targets[0]}/1"
+    if one.type == "token" and one.system:
+        modifiers = ":not"
     if one.name == "_id":
         text, modifiers, example = "Plain ids.", "none", "qubs-1"
     said = f"{one.documentation} {text}".strip()
