@@ -72,6 +72,10 @@ class LaunchCodeGrant(AuthorizationCodeGrant):
         user = self.authenticate_user(code)
         scope = core.scopes(code.scope)
         now = clock.now()
+        if "online_access" in scope and not core.store.sessions.get(
+            tenant.slug, code.session_hash, now
+        ):
+            raise invalid_grant("The login behind the code has ended: start a new launch")
         ends = refresh_lifetime_end(core, self.request.client, scope, now)
         grant = _grant_of(code, now, ends or now + core.settings.lifetimes.launch_access_token)
         token = keyring.random_token() if ends is not None else None

@@ -61,12 +61,18 @@ class GrantStore:
     def redeem(
         self, tenant: str, code_hash: str, grant: Grant, refresh: RefreshToken | None, now: int
     ) -> bool:
-        """Turn a code into a grant; False, and nothing kept, when the code was used before."""
+        """Turn a code into a grant; False, and nothing kept, when the code was used before, or has
+        expired."""
         c = t.authorization_code.c
         with self._database.write() as connection:
             won = connection.execute(
                 update(t.authorization_code)
-                .where(c.tenant == tenant, c.code_hash == code_hash, c.used_at.is_(None))
+                .where(
+                    c.tenant == tenant,
+                    c.code_hash == code_hash,
+                    c.used_at.is_(None),
+                    c.expires_at > now,
+                )
                 .values(used_at=now, grant_id=grant.grant_id)
             )
             if won.rowcount != 1:

@@ -135,18 +135,24 @@ class OversightStore:
         user_id: str | None = None,
         client_id: str | None = None,
     ) -> int:
-        """End all grants of a user, of an app, or of a user with an app; how many there were.
+        """End all grants of a user, of an app, or of a user with an app; how many there were. Codes
+        that were not redeemed yet buy none any more.
 
         Raises ValueError when neither is named.
         """
         if user_id is None and client_id is None:
             raise ValueError("Grants of whom?")
+        c = t.authorization_code.c
         where = list(_live_grant(tenant, now))
+        codes = [c.tenant == tenant, c.used_at.is_(None), c.expires_at > now]
         if user_id is not None:
             where.append(_g.user_id == user_id)
+            codes.append(c.user_id == user_id)
         if client_id is not None:
             where.append(_g.client_id == client_id)
+            codes.append(c.client_id == client_id)
         with self._database.write() as connection:
+            connection.execute(update(t.authorization_code).where(*codes).values(expires_at=now))
             ended = connection.execute(
                 update(t.access_grant).where(*where).values(revoked_at=now, revoked_why=why)
             )

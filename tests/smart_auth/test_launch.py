@@ -208,6 +208,26 @@ class TestStandalone:
         body = launched(tab, scope="patient/*.rs user/*.cruds bogus patient/Bogus.rs")
         assert body["scope"] == "patient/*.rs user/*.rs"
 
+    def test_a_code_buys_nothing_after_all_grants_were_ended(
+        self, tab: Tab, store: AuthStore, people: dict[str, User]
+    ) -> None:
+        tab.authorize().login("ann")
+        tab.allow()
+        admin.end_grants(store, "acme", user_id=people["ann"].user_id)
+        answer = exchange(tab)
+        assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_grant")
+        assert "expired" in answer.get_json()["error_description"]
+
+    def test_online_access_begins_in_a_login_only(
+        self, tab: Tab, store: AuthStore, people: dict[str, User]
+    ) -> None:
+        tab.authorize(scope="launch/patient online_access patient/*.rs").login("ann")
+        tab.allow()
+        admin.end_sessions(store, people["ann"])
+        answer = exchange(tab)
+        assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_grant")
+        assert "login" in answer.get_json()["error_description"]
+
     def test_a_scope_without_end_is_refused(self, tab: Tab) -> None:
         sent = tab.authorize(scope="patient/*.rs " * 1000).sent_back
         assert (sent["error"], "at most" in sent["error_description"]) == ("invalid_scope", True)
