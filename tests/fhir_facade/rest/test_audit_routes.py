@@ -3,6 +3,7 @@ says what failed and shows no value of the request."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,7 +122,7 @@ WITHOUT_DATA = {"GET /metadata", "GET /openapi.json", "GET /docs", "GET /healthz
 
 def test_every_route_is_here(calm: RestApp) -> None:
     routes = {
-        f"{method} {rule.rule.removeprefix('/fhir/<tenant>').replace('<instance_id:', '<')}"
+        f"{method} {re.sub('<[a-z_]+:', '<', rule.rule.removeprefix('/fhir/<tenant>'))}"
         for rule in calm.app.url_map.iter_rules()
         if rule.endpoint != "static"
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
