@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
+from tests.support.demo_tokens import http_session
 from tests.support.oauth_browser import OwnBrowser
 from tests.support.oauth_checks import SEEN, log_in
 from tests.support.oauth_flow import BackendFlow, OAuthFlow, basic
@@ -200,9 +201,10 @@ def test_a_made_up_ticket_opens_nothing(flow: OAuthFlow, value: str) -> None:
 def test_a_ticket_is_not_used_up_by_looking(flow: OAuthFlow, method: str) -> None:
     """Mail and chat programs look at links before people do."""
     url = order(flow).json()["open_url"]
-    answer = flow.http.request(method, url, allow_redirects=False, timeout=30)
-    assert "smart_session" not in answer.headers.get("Set-Cookie", "")
-    assert flow.get(url).status_code == 303
+    with http_session() as own:
+        answer = own.request(method, url, allow_redirects=False, timeout=30)
+        assert "smart_session" not in answer.headers.get("Set-Cookie", "")
+        assert own.get(url, allow_redirects=False, timeout=30).status_code == 303
 
 
 def test_a_launch_value_alone_logs_nobody_in(flow: OAuthFlow) -> None:
