@@ -148,7 +148,7 @@ def _sqlite_engine(url: URL) -> Engine:
 
 
 def _map_nothing(connection: Any, _record: object) -> None:
-    connection.execute("PRAGMA mmap_size = 2147418112").close()
+    connection.execute("PRAGMA mmap_size = 0").close()
 
 
 def _postgres_engine(url: URL) -> Engine:
