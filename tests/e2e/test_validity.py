@@ -18,6 +18,15 @@ from tests.support.demo import RunningDemo
 from tests.support.fhir_api import Api, api_of
 from tests.support.node import NodeClients
 
+DIRECTORY = ("Organization", "Location", "Practitioner", "Group")
+DEFINITIONS = (
+    "CodeSystem",
+    "ConceptMap",
+    "OperationDefinition",
+    "SearchParameter",
+    "StructureDefinition",
+    "ValueSet",
+)
 VALIDATE = Path(__file__).parent / "clients" / "validate.mjs"
 PROFILES = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-"
 # What US Core 3.1.1 requires beyond R4: elements, `a|b` for one of them.
@@ -70,7 +79,7 @@ def everything(api: Api) -> list[dict[str, Any]]:
     found.append(api.get("/NoSuchType").json())
     for name in ("Patient", "Appointment", "DiagnosticReport", "Provenance"):
         found += api.pages(api.search(name, "_count=200"))
-    for name in ("Organization", "Location", "Practitioner", "ConceptMap", "Group"):
+    for name in (*DIRECTORY, *DEFINITIONS):
         found += api.pages(api.search(name, "_count=50", who="backend"), who="backend")
     found.append(api.search("Appointment", "_include=Appointment:patient&_count=20"))
     found.append(api.search("Patient", "_summary=count"))
@@ -109,9 +118,10 @@ def test_the_foreign_validator_can_fail(node: NodeClients) -> None:
 
 
 def test_our_models_accept_documents_and_bundles(served: list[dict[str, Any]]) -> None:
-    kinds = ("CapabilityStatement", "OperationOutcome", "ConceptMap")
-    documents = [one for one in served if one["resourceType"] in kinds]
-    assert {one["resourceType"] for one in documents} >= set(kinds[:2])
+    kinds = {"CapabilityStatement", "OperationOutcome", *DEFINITIONS}
+    inside = [entry["resource"] for one in served for entry in one.get("entry", ())]
+    documents = [one for one in (*served, *inside) if one["resourceType"] in kinds]
+    assert {one["resourceType"] for one in documents} == kinds
     assert [problem for one in documents for problem in deep_check(one)] == []
 
 
