@@ -1,7 +1,8 @@
 """A client's public keys: registered inline, or fetched from its JWKS URL.
 
 A fetched set is kept for as long as its Cache-Control says (at most an hour), shared by all
-workers, and fetched again for an unknown key id, though not more often than every few seconds.
+workers, and fetched again for an unknown key id, though not more often than every few seconds. An
+address that gave no keys is left alone for as long, so that a slow one cannot hold every thread.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ import json
 import structlog
 from joserfc.jwk import ECKey, RSAKey
 
-from smart_auth import clock, outbound
+from smart_auth import clock, keyring, outbound
 from smart_auth.client_metadata import usable_keys
 from smart_auth.core import Core
-from smart_auth.oauth.errors import invalid_client
+from smart_auth.oauth.errors import OAuthRefusal, invalid_client
 from smart_auth.outbound import Unreachable
 from smart_auth.records import Client
 from smart_auth.store import FetchedKeys
@@ -37,18 +38,32 @@ def client_keys(core: Core, client: Client, kid: str) -> list[RSAKey | ECKey]:
         keys = _read(known.body)
         if any(key.kid == kid for key in keys) or now - known.fetched_at < REFETCH_FLOOR:
             return keys
-    try:
-        fetched = fetch(str(client.jwks_uri), network=outbound.network_of(core.settings.demo))
-    except Unreachable as reason:
-        log.warning("jwks_unavailable", client_id=client.client_id, reason=str(reason))
-        raise invalid_client(
-            f"The registered JWKS URL gave no keys: {reason}",
-            "assertion",
-            expected="a JWK Set, by 200, without redirect, within 5 seconds",
-            received=str(reason),
-        ) from None
+    fetched = _fetched(core, client, now)
     core.store.clients.keep_fetched_keys(client.tenant, client.client_id, fetched)
     return _read(fetched.body)
+
+
+def _fetched(core: Core, client: Client, now: int) -> FetchedKeys:
+    """Ask the client's URL, unless it failed a few seconds ago, for whichever worker."""
+    url, limits = str(client.jwks_uri), core.store.limits
+    subject = keyring.hash_token(f"jwks/{client.client_id}/{url}")
+    if limits.blocked_until(client.tenant, subject) > now:
+        raise _no_keys("it gave none a moment ago")
+    try:
+        return fetch(url, network=outbound.network_of(core.settings.demo))
+    except Unreachable as reason:
+        log.warning("jwks_unavailable", client_id=client.client_id, reason=str(reason))
+        limits.fail(client.tenant, subject, clock.now(), 0, REFETCH_FLOOR)
+        raise _no_keys(str(reason)) from None
+
+
+def _no_keys(reason: str) -> OAuthRefusal:
+    return invalid_client(
+        f"The registered JWKS URL gave no keys: {reason}",
+        "assertion",
+        expected="a JWK Set, by 200, without redirect, within 5 seconds",
+        received=reason,
+    )
 
 
 def fetch(url: str, *, network: outbound.Network) -> FetchedKeys:

@@ -112,6 +112,19 @@ def test_an_unknown_kid_fetches_again_but_not_at_once(
     assert host.requests == 2
 
 
+def test_a_host_without_keys_is_left_alone_for_a_while_by_all_workers(
+    http: FlaskClient, store: AuthStore, host: KeyHost, by_url: None
+) -> None:
+    good, host.body = host.body, b"{}"
+    other = make_app(make_server(store)).test_client()
+    for worker in (http, other, http):
+        assert ask(worker, FIRST).get_json()["error"] == "invalid_client"
+    assert host.requests == 1
+    host.body = good
+    with time_machine.travel(time.time() + jwks.REFETCH_FLOOR + 1, tick=True):
+        assert ask(http, FIRST).status_code == 200
+
+
 def test_keys_are_not_kept_beyond_cache_control(
     http: FlaskClient, host: KeyHost, by_url: None
 ) -> None:
