@@ -8,6 +8,7 @@ from typing import Any, get_args
 from fhir_facade.policy import ReachClass
 from fhir_facade.resources.definition import ParameterType, ResourceDefinition, SearchParameter
 from fhir_facade.rest.capability import COMMON, includes_of, reverse_includes_of
+from fhir_facade.rest.openapi_examples import example_of
 from fhir_facade.rest.openapi_schemas import Schema, ref
 from fhir_facade.rest.respond import FHIR_JSON, JSON
 from fhir_facade.search.cursor import PARAMETER
@@ -19,28 +20,19 @@ Responses = dict[str, Any]
 
 SCHEME = "smart"
 """The name of the security scheme."""
-_VALUES: dict[ParameterType, tuple[str, str, str]] = {
-    "token": (
-        "Token: code, system|code, |code or system|.",
-        ":not, :text",
-        "http://loinc.org|18748-4",
-    ),
-    "string": (
-        "String: begins with it, whatever the case and accents.",
-        ":exact, :contains",
-        "Smi",
-    ),
+_VALUES: dict[ParameterType, tuple[str, str]] = {
+    "token": ("Token: code, system|code, |code or system|.", ":not, :text"),
+    "string": ("String: begins with it, whatever the case and accents.", ":exact, :contains"),
     "date": (
         "Date or instant, maybe partial, after an optional prefix eq ne gt lt ge le sa eb ap.",
         "",
-        "ge2026-11-01",
     ),
-    "reference": ("Reference: id, Type/id or an absolute URL.", ":Type, :identifier", "Patient/1"),
-    "uri": ("URI: equal, character for character.", ":above, :below", "https://h.example/x"),
-    "number": ("Number after an optional prefix.", "", "ge5"),
-    "quantity": ("Quantity after an optional prefix: number|system|code.", "", "5.4||mg"),
+    "reference": ("Reference: id, Type/id or an absolute URL.", ":Type, :identifier"),
+    "uri": ("URI: equal, character for character.", ":above, :below"),
+    "number": ("Number after an optional prefix.", ""),
+    "quantity": ("Quantity after an optional prefix: number|system|code.", ""),
 }
-"""Kind of parameter → what a value is, its modifiers besides :missing, an example."""
+"""Kind of parameter → what a value is, its modifiers besides :missing."""
 _FAILURES = {
     "400": "Malformed, or something that is not served; the outcome names it.",
     "401": "No token, or one that is not valid.",
@@ -218,7 +210,7 @@ def search_parameters(
     definition: ResourceDefinition, registry: Mapping[str, ResourceDefinition]
 ) -> list[Parameter]:
     """Every parameter of a search on one type."""
-    found = [_searched(one) for one in (*COMMON, *definition.search)]
+    found = [_searched(one, definition.type) for one in (*COMMON, *definition.search)]
     sorts = [one.name for one in (*COMMON, *definition.search)]
     text = f"Up to {MAX_KEYS} of: {', '.join(sorts)}; a minus before one descends."
     found.append(query("_sort", text, PRINTABLE, definition.default_sort or "-_lastUpdated"))
@@ -250,20 +242,18 @@ def common_parameters() -> list[Parameter]:
     return [_searched(one) for one in COMMON]
 
 
-def _searched(one: SearchParameter) -> Parameter:
-    text, modifiers, example = _VALUES[one.type]
+def _searched(one: SearchParameter, resource_type: str = "") -> Parameter:
+    text, modifiers = _VALUES[one.type]
     if one.targets:
         text = f"{text} To {' or '.join(one.targets)}."
-        example = f"{one.targets[0]}/1"
     if one.type == "token" and one.system:
         modifiers = ":not"
-    if one.name == "_id":
-        text, modifiers, example = "Plain ids.", "none", "qubs-1"
-    said = f"{one.documentation} {text}".strip()
     named = ", ".join(part for part in (modifiers, ":missing") if part)
     if one in COMMON:
         named = "none"
-    made = _repeated(one.name, f"{said} Modifiers: {named}.", example)
+        text = "" if one.type == "token" else text
+    said = f"{one.documentation} {text}".strip()
+    made = _repeated(one.name, f"{said} Modifiers: {named}.", example_of(resource_type, one))
     if one.type == "date":
         made["schema"]["items"] = {"type": "string", "pattern": _DATES}
     return made | {"x-definition": one.definition} if one.definition else made

@@ -63,13 +63,14 @@ def schemas(types: Iterable[str]) -> dict[str, Schema]:
         "ManifestFile": MANIFEST_FILE,
     }
     for name in types:
-        for class_name, definition in _definitions(name).items():
-            found[class_name] = _class(definition, _definitions(name))
+        for class_name, definition in definitions_of(name).items():
+            found[class_name] = _class(definition, definitions_of(name))
     return found
 
 
 @lru_cache(maxsize=128)
-def _definitions(stem: str) -> dict[str, Any]:
+def definitions_of(stem: str) -> dict[str, Any]:
+    """The classes that the fast gate's schemas of a type declare, by name."""
     document = json.loads((SCHEMA_DIRECTORY / f"{stem}.json").read_bytes())
     definitions: dict[str, Any] = document["definitions"]
     return definitions
@@ -104,7 +105,7 @@ def _property(value: dict[str, Any], own: dict[str, Any]) -> Schema:
 
 
 def _data_type(name: str) -> Schema:
-    definition = _definitions("datatypes")[name]
+    definition = definitions_of("datatypes")[name]
     if definition["type"] in ("object", ["object", "null"]):
         return {
             "type": "object",
