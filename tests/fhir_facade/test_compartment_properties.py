@@ -204,7 +204,7 @@ def hold(urls: tuple[str, str], folder: Path, seed: int, principal: Principal) -
 
 @pytest.mark.parametrize("name", PRINCIPALS)
 @settings(
-    max_examples=6,
+    max_examples=3,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
