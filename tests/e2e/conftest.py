@@ -23,7 +23,7 @@ def app_port() -> int:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory, app_port: int) -> Iterator[RunningDemo]:
-    """The demo, with two more apps whose pages the tests serve themselves.
+    """The demo, with more apps whose pages the tests serve themselves.
 
     `E2E_STATE` may name a folder that is kept between runs, so that it starts sooner.
     """
@@ -40,6 +40,12 @@ def demo(tmp_path_factory: pytest.TempPathFactory, app_port: int) -> Iterator[Ru
                     "client_name": "Test app",
                     "redirect_uris": [f"{root}/app.html"],
                     "launch_uri": f"{root}/launch.html",
+                },
+                {
+                    "client_id": "e2e-v1",
+                    "client_name": "Test app of older scopes",
+                    "redirect_uris": [f"{root}/app.html"],
+                    "launch_uri": f"{root}/launch.html?client=e2e-v1&dialect=v1",
                 },
                 {
                     "client_id": "e2e-confidential",

@@ -9,7 +9,10 @@
     result.user = (await client.user.read()).resourceType;
     result.appointments = (await client.request(`Appointment?patient=${patient.id}&_count=2`, everything)).length;
     result.reports = (await client.request(`DiagnosticReport?patient=${patient.id}`, everything)).length;
+    result.scope = client.state.tokenResponse.scope;
+    const before = client.state.tokenResponse.access_token;
     await client.refresh();
+    result.refreshed = client.state.tokenResponse.access_token !== before;
     result.afterRefresh = (await client.patient.read()).id;
     try {
       await client.request("Patient/not-this-one");

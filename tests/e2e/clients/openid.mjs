@@ -6,9 +6,22 @@ const input = JSON.parse(process.argv[2]);
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const say = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
 
+// SMART wants the token endpoint as audience; openid-client signs for the issuer unless told otherwise.
+async function withKey({ jwk, algorithm }) {
+  const key = await crypto.subtle.importKey("jwk", jwk, algorithm, false, ["sign"]);
+  return oidc.PrivateKeyJwt({ key, kid: jwk.kid }, {
+    [oidc.modifyAssertion]: (header, payload) => {
+      header.typ = "JWT";
+      payload.aud = `${input.issuer}/auth/token`;
+    },
+  });
+}
+async function authentication() {
+  if (input.key) return withKey(input.key);
+  return input.client_secret ? oidc.ClientSecretBasic(input.client_secret) : oidc.None();
+}
 const config = await oidc.discovery(
-  new URL(input.issuer), input.client_id, input.client_secret,
-  input.client_secret ? oidc.ClientSecretBasic(input.client_secret) : oidc.None(),
+  new URL(input.issuer), input.client_id, input.client_secret, await authentication(),
   { execute: [oidc.allowInsecureRequests] },
 );
 const verifier = oidc.randomPKCECodeVerifier();
@@ -17,6 +30,7 @@ const state = oidc.randomState();
 say({
   url: oidc.buildAuthorizationUrl(config, {
     redirect_uri: input.redirect_uri, scope: input.scope, state, nonce, aud: input.issuer,
+    ...(input.launch ? { launch: input.launch } : {}),
     code_challenge: await oidc.calculatePKCECodeChallenge(verifier), code_challenge_method: "S256",
   }).href,
 });
@@ -26,7 +40,7 @@ const tokens = await oidc.authorizationCodeGrant(config, callback, {
 });
 const refreshed = await oidc.refreshTokenGrant(config, tokens.refresh_token);
 const answer = { tokens, claims: tokens.claims(), refreshed };
-if (input.client_secret) {
+if (input.client_secret || input.key) {
   answer.introspected = await oidc.tokenIntrospection(config, refreshed.access_token);
 }
 await oidc.tokenRevocation(config, refreshed.refresh_token);
