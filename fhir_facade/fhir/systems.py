@@ -111,9 +111,7 @@ US_CORE_PRACTITIONER: Final = f"{_US_CORE}/StructureDefinition/us-core-practitio
 US_CORE_PRACTITIONER_ROLE: Final = f"{_US_CORE}/StructureDefinition/us-core-practitionerrole"
 US_CORE_ENCOUNTER: Final = f"{_US_CORE}/StructureDefinition/us-core-encounter"
 US_CORE_DOCUMENT_REFERENCE: Final = f"{_US_CORE}/StructureDefinition/us-core-documentreference"
-US_CORE_DOCUMENT_CATEGORY: Final = (
-    f"{_US_CORE}/CodeSystem/us-core-documentreference-category"
-)
+US_CORE_DOCUMENT_CATEGORY: Final = f"{_US_CORE}/CodeSystem/us-core-documentreference-category"
 VS_US_CORE_DOCUMENT_TYPE: Final = f"{_US_CORE}/ValueSet/us-core-documentreference-type"
 US_CORE_PROVENANCE: Final = f"{_US_CORE}/StructureDefinition/us-core-provenance"
 US_CORE_SERVER: Final = f"{_US_CORE}/CapabilityStatement/us-core-server"
