@@ -4,7 +4,7 @@ database refuse it to everybody else.
 
 from __future__ import annotations
 
-import random
+import secrets
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,7 +33,7 @@ def append(engine: Engine, rows: Sequence[dict[str, Any]]) -> None:
     two draw the same, all are drawn anew.
     """
     for left in reversed(range(_TRIES)):
-        keys = [key_at(row["recorded_us"]) + random.getrandbits(10) for row in rows]
+        keys = [key_at(row["recorded_us"]) + secrets.randbits(10) for row in rows]
         try:
             _insert(engine, keys, rows)
             return

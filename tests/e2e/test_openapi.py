@@ -51,14 +51,14 @@ def run(api: Api, folder: Path, token: str | None, seconds: int, *options: str) 
 
 def test_every_operation_answers_as_described(api: Api, tmp_path: Path) -> None:
     token = api.token("practitioner")
-    run(api, tmp_path, token, 45, "--phases", "examples,fuzzing", "--max-examples", "2")
+    run(api, tmp_path, token, 20, "--phases", "examples,fuzzing", "--max-examples", "2")
 
 
 def test_every_value_and_method_is_answered_as_described(api: Api, tmp_path: Path) -> None:
     tags = [option for tag in COVERED for option in ("--include-tag", tag)]
     token = api.token("backend")
-    run(api, tmp_path, token, 25, "--phases", "coverage", *tags)
+    run(api, tmp_path, token, 12, "--phases", "coverage", *tags)
 
 
 def test_nothing_is_given_without_a_token(api: Api, tmp_path: Path) -> None:
-    run(api, tmp_path, None, 10, "--phases", "examples,fuzzing", "--max-examples", "1")
+    run(api, tmp_path, None, 5, "--phases", "examples,fuzzing", "--max-examples", "1")

@@ -221,7 +221,7 @@ def test_no_such_key(flow: OAuthFlow, kind: str) -> None:
         {"jwks_uri": 7},
         {},
     ],
-    ids=repr,
+    ids=lambda metadata: "both" if "jwks" in metadata else repr(metadata),
 )
 def test_keys_come_in_one_good_way(flow: OAuthFlow, metadata: dict[str, Any]) -> None:
     answer = register(flow, token_endpoint_auth_method="private_key_jwt", **metadata)
