@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterable
 
 import structlog
 from flask import Blueprint, Response, request
-from werkzeug.exceptions import NotFound
+from werkzeug.exceptions import HTTPException, NotFound
 
 from smart_auth.core import Core
 from smart_auth.launches import Launches
@@ -80,7 +81,8 @@ class AuthServer:
 
     def _responder(self, route: Route) -> Callable[..., Response]:
         """A Flask view: finds the tenant (404 when there is none), refuses other methods than the
-        route's, and says 503 when the database is out."""
+        route's, says 503 when the database is out, and 500 of a fault of ours with nothing of its
+        text: that may hold what somebody sent."""
 
         def respond(tenant: str, **values: str) -> Response:
             info = self.core.ports.tenants().get(tenant)
@@ -93,6 +95,13 @@ class AuthServer:
             except StoreFailure as error:
                 log.error("auth_database_failed", error=type(error).__name__)
                 return harden(self.core, self._out_of_order(info))
+            except HTTPException:
+                raise
+            except Exception as error:
+                frame = traceback.extract_tb(error.__traceback__)[-1]
+                place = f"{frame.filename}:{frame.lineno}"
+                log.error("auth_request_failed", error=type(error).__name__, place=place)
+                return harden(self.core, self._fault(info))
 
         return respond
 
@@ -104,6 +113,15 @@ class AuthServer:
         response = problem_page(self.core, tenant, text)
         response.status_code = 503
         response.headers["Retry-After"] = "5"
+        return response
+
+    def _fault(self, tenant: TenantInfo) -> Response:
+        """500; people get a page."""
+        text = "The server could not do this. Try again; if it stays, tell its operator when."
+        if request.accept_mimetypes.best_match(["application/json", "text/html"]) != "text/html":
+            return oauth_error(500, "server_error", text)
+        response = problem_page(self.core, tenant, text)
+        response.status_code = 500
         return response
 
     def _wrong_method(self, tenant: TenantInfo, methods: tuple[str, ...]) -> Response:
