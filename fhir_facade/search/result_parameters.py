@@ -21,12 +21,25 @@ from fhir_facade.search.query import (
 from fhir_facade.search.sort import read_sort
 from fhir_facade.search.values.text import malformed, unsupported_modifier
 
-NAMES = frozenset({"_count", "_summary", "_total", "_include", "_revinclude", "_elements", "_sort"})
+NAMES = frozenset(
+    {
+        "_count",
+        "_elements",
+        "_include",
+        "_revinclude",
+        "_sort",
+        "_summary",
+        "_total",
+        "_totalMethod",
+    }
+)
 _REPEATABLE = frozenset({"_include", "_revinclude"})
 _COUNT = re.compile(r"[0-9]{1,18}", re.ASCII)
 _ELEMENT = re.compile(r"[a-z][A-Za-z0-9]{0,63}", re.ASCII)
 _SUMMARIES = ("false", "true", "text", "data", "count")
 _TOTALS = ("none", "estimate", "accurate")
+_TOTAL_METHODS = ("count",)
+"""What fhirpy sends where R4 has `_total=accurate`."""
 
 
 class ResultParameters:
@@ -64,6 +77,9 @@ class ResultParameters:
             self.summary = cast(Summary, _one_of(name, value, _SUMMARIES))
         elif name == "_total":
             self.total = cast(TotalMode, _one_of(name, value, _TOTALS))
+        elif name == "_totalMethod":
+            _one_of(name, value, _TOTAL_METHODS)
+            self.total = "accurate"
         elif name == "_elements":
             self.elements = _elements(value)
         elif name == "_sort":

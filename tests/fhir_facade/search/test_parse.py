@@ -115,6 +115,11 @@ def test_reads_dates_as_intervals_in_the_tenants_zone(text: str, prefix: str, mo
     assert parsed("Appointment", f"date={text}").criteria == (expected,)
 
 
+def test_reads_the_total_that_fhirpy_asks_for() -> None:
+    query = parsed("Patient", "_count=0&_totalMethod=count")
+    assert (query.total, query.count_only) == ("accurate", True)
+
+
 def test_repeats_are_and() -> None:
     query = parsed("Appointment", "date=ge2026&date=lt2027&_lastUpdated=gt2020")
     assert [criterion.param for criterion in query.criteria] == [  # type: ignore[union-attr]
@@ -178,6 +183,7 @@ def test_refuses_what_it_does_not_serve(resource_type: str, query: str, named: s
         ("Patient", "_count=1&_count=2", "_count"),
         ("Patient", "_summary=some", "_summary"),
         ("Patient", "_total=maybe", "_total"),
+        ("Patient", "_totalMethod=estimate", "_totalMethod"),
         ("Patient", "_elements=name,", "_elements"),
         ("Patient", "_elements=name&_summary=text", "_elements"),
         ("Patient", "_include=Patient", "_include"),
