@@ -17,6 +17,7 @@ from fhir_facade.mirror.fetch import fetch
 from fhir_facade.resources.extract import storable
 
 _FEW_VALUES = 100
+_GROUP = 50
 
 
 class Sql(NamedTuple):
@@ -57,9 +58,13 @@ def wrap(before: str, part: Sql, after: str = ")") -> Sql:
 
 
 def any_of(parts: Sequence[Sql]) -> Sql:
-    """At least one of the parts; none of no parts."""
+    """At least one of the parts; none of no parts. Many are put together in groups: SQLite reads
+    each OR as a level of its own, and takes a thousand levels."""
     if len(parts) == 1:
         return parts[0]
+    if len(parts) > _GROUP:
+        groups = range(0, len(parts), _GROUP)
+        return any_of([any_of(parts[start : start + _GROUP]) for start in groups])
     return wrap("(", join(" OR ", parts)) if parts else NEVER.test
 
 

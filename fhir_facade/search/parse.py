@@ -12,7 +12,10 @@ from urllib.parse import parse_qsl
 from fhir_facade.errors import InvalidRequest, UnsupportedParameter
 from fhir_facade.fhir.ids import is_id
 from fhir_facade.mirror.criteria import (
+    ChainCriterion,
+    CompartmentCriterion,
     Criterion,
+    HasCriterion,
     IdCriterion,
     MissingCriterion,
     NothingCriterion,
@@ -40,6 +43,9 @@ from fhir_facade.search.values.token import token_criterion, uri_criterion
 NEGOTIATED = frozenset({"_format", "_pretty"})
 """Parameters about the form of the answer, read by the caller."""
 MAX_PAIRS = 200
+MAX_VALUES = 2000
+"""Values of a whole query, each counted for every type that a chain leads to: all of them stand in
+one statement of the database."""
 
 
 def read_pairs(query: bytes) -> list[Pair]:
@@ -97,6 +103,12 @@ def parse(
             ignored.append(showable(name))
         else:
             used.append((name, value))
+    if _values_in(criteria) > MAX_VALUES:
+        raise InvalidRequest(
+            f"A search may have {MAX_VALUES} values at most.",
+            diagnostics="Search in several requests. In a chained parameter each value counts for "
+            "every type that it may lead to: name the type, as in 'subject:Patient.name'.",
+        )
     return SearchQuery(
         type=definition.type,
         criteria=tuple(criteria),
@@ -137,6 +149,22 @@ def _in_order(definition: ResourceDefinition, pairs: Iterable[Pair]) -> list[Pai
     if definition.default_sort and not any(name == "_sort" for name, _ in given):
         given.append(("_sort", definition.default_sort))
     return given
+
+
+def _values_in(criteria: Iterable[Criterion]) -> int:
+    return sum(map(_values_of, criteria))
+
+
+def _values_of(criterion: Criterion) -> int:
+    match criterion:
+        case ChainCriterion(_, targets):
+            return sum(_values_in(inner) for _, inner in targets)
+        case HasCriterion(_, _, inner):
+            return _values_in(inner)
+        case MissingCriterion() | NothingCriterion() | CompartmentCriterion():
+            return 1
+        case _:
+            return len(criterion.values)
 
 
 def _has_control(text: str) -> bool:

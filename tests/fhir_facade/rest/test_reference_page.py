@@ -12,10 +12,11 @@ from fhir_facade.rest import errors
 from fhir_facade.rest.batch import MAX_ENTRIES
 from fhir_facade.search import result_parameters
 from fhir_facade.search.chain import MAX_STEPS
-from fhir_facade.search.parse import NEGOTIATED
+from fhir_facade.search.parse import MAX_PAIRS, MAX_VALUES, NEGOTIATED
 from fhir_facade.search.query import DEFAULT_COUNT, MAX_COUNT
 from fhir_facade.search.run import CHEAP_TOTAL
 from fhir_facade.search.sort import MAX_KEYS
+from fhir_facade.search.values.text import MAX_ALTERNATIVES
 
 BASE = "https://h.example/fhir/acme"
 PAGE = (Path(__file__).parents[3] / "docs/reference/rest.md").read_text(encoding="utf-8")
@@ -29,6 +30,8 @@ def test_names_every_parameter_about_the_answer(name: str) -> None:
 def test_states_the_limits() -> None:
     assert f"default {DEFAULT_COUNT}, at most {MAX_COUNT};" in PAGE
     assert f"{CHEAP_TOTAL:,}" in PAGE
+    assert f"at most {MAX_PAIRS} parameters, {MAX_ALTERNATIVES:,} values in each" in PAGE
+    assert f"and {MAX_VALUES:,} values in all" in PAGE
 
 
 def test_states_the_limits_of_chains_sorts_and_batches() -> None:

@@ -142,3 +142,28 @@ def test_includes(shared: Database, seed: int) -> None:
             assert len(found) == len(set(found))
             matches = [row.id for row in page.matches]
             assert set(found) == world.included(kind, matches, asked), (kind, asked)
+
+
+MANY = [
+    ("Patient", "identifier", "v%d"),
+    ("Patient", "identifier:not", "v%d"),
+    ("Patient", "name:contains", "v%d"),
+    ("Patient", "_profile:below", "http://example.org/%d"),
+    ("Patient", "_lastUpdated", "lt%04d"),
+    ("Appointment", "date", "ne%04d"),
+    ("Appointment", "patient", "p%d"),
+    ("Appointment", "patient.birthdate", "eq%04d"),
+    ("Patient", "_has:Appointment:patient:_has:Provenance:target:recorded", "lt%04d"),
+]
+
+
+@pytest.mark.parametrize("few", [None, 1, 4000])
+@pytest.mark.parametrize(("kind", "name", "value"), MANY)
+def test_a_thousand_values(
+    shared: Database, few: int | None, kind: str, name: str, value: str
+) -> None:
+    tenant, world = stored(shared, random_world(Random(7)))
+    asked = [(name, ",".join(value % number for number in range(1001, 2001)))]
+    with few_rows(few):
+        [page] = pages(shared, tenant, kind, asked)
+    assert [row.id for row in page.matches] == world.search(kind, asked)

@@ -101,6 +101,16 @@ def test_a_chain_means_the_targets_whose_parameter_takes_the_modifier() -> None:
     assert not isinstance(refusal.value, UnknownParameter)
 
 
+def test_a_query_has_so_many_values_and_no_more() -> None:
+    thousand = ",".join(f"v{number}" for number in range(1000))
+    assert parsed("Patient", f"identifier={thousand}&name={thousand}").criteria
+    with pytest.raises(InvalidRequest, match="2000 values"):
+        parsed("Patient", f"identifier={thousand}&name={thousand}&gender=male")
+    assert parsed("Provenance", f"target:Patient.identifier={thousand}").criteria
+    with pytest.raises(InvalidRequest, match="2000 values"):
+        parsed("Provenance", f"target.identifier={thousand}")
+
+
 @pytest.mark.parametrize(
     "query",
     [
