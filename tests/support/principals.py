@@ -2,7 +2,7 @@
 
 A grant covers types (None: all), a category (`system|code`, for DiagnosticReports) and patients
 (None: everybody, and what is of nobody). Organizations, locations and practitioners need only the
-type; a Provenance needs its target, too; a Group is seen by those it was given to.
+type; a Provenance and a Binary need their target, too; a Group is seen by those it was given to.
 """
 
 from __future__ import annotations
@@ -18,10 +18,23 @@ from tests.support.tokens import backend_token, user_token
 Resource = dict[str, Any]
 Key = tuple[str, str]
 
+BEHIND = ("Binary", "Provenance")
+"""Seen by those who see the resource they stand behind."""
 DIRECTORY = frozenset({"Location", "Organization", "Practitioner"})
 CATEGORY = "urn:s:1|a"
 MEMBERS = {"g1": ("p1", "p2"), "g2": ("p3", "p4")}
 """The groups that there are, with their members."""
+
+
+def behind(resource: Resource) -> str:
+    """`Type/id` of what a resource stands behind; '' for all others."""
+    found = resource["target"][0] if "target" in resource else resource.get("securityContext", {})
+    return str(found.get("reference", ""))
+
+
+def key_of(reference: str) -> Key:
+    kind, _, one_id = reference.partition("/")
+    return kind, one_id
 
 
 @dataclass(frozen=True)
@@ -52,9 +65,8 @@ class Principal:
             return False
         if kind == "Group":
             return resource["id"] in self.groups
-        if kind == "Provenance":
-            name, _, one_id = resource["target"][0]["reference"].partition("/")
-            target = world[(name, one_id)]
+        if kind in BEHIND:
+            target = world[key_of(behind(resource))]
             return self._has_patient(grant, target) and self.sees(target, world)
         if grant.category is not None:
             found = {f"{system}|{code}" for system, code in oracle.tokens(resource, "category")}
@@ -66,10 +78,9 @@ class Principal:
         kind = resource["resourceType"]
         if kind in DIRECTORY or grant.patients is None:
             return True
-        param = {"Appointment": "actor", "DiagnosticReport": "subject"}.get(kind)
-        if param is None:
+        if kind == "Patient":
             return resource["id"] in grant.patients
-        named = oracle.references(resource, param)
+        named = oracle.references(resource, "actor" if kind == "Appointment" else "subject")
         return any(f"Patient/{one}" in named for one in grant.patients)
 
 

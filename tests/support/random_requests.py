@@ -152,7 +152,7 @@ class Requests:
             (
                 [],
                 [("_count", "2")],
-                [("_type", "Appointment,Provenance")],
+                [("_type", "Appointment,Provenance,DocumentReference")],
                 [("_since", self._instant())],
                 [("start", "2026-10"), ("end", "2026-12-31")],
             )
@@ -171,6 +171,11 @@ class Requests:
                     "/Patient?_has:Group:member:actual=true",
                     "/Patient?_revinclude=Group:member",
                     "/Patient?_has:Group:member:_id=g2",
+                    "/Binary",
+                    "/Binary?_id=f1,f2,f3,f4",
+                    "/Binary?_sort=-_lastUpdated&_count=1",
+                    "/DocumentReference/$docref?patient=p1",
+                    "/DocumentReference/$docref?patient=p2&start=2020",
                 )
             ),
         )

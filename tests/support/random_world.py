@@ -18,6 +18,7 @@ Pair = tuple[str, str]
 PREFIX = {
     "Appointment": "a",
     "DiagnosticReport": "d",
+    "DocumentReference": "f",
     "Location": "l",
     "Organization": "o",
     "Patient": "p",
@@ -45,6 +46,7 @@ PREFIXES = ("", "eq", "ne", "gt", "lt", "ge", "le", "sa", "eb")
 STATUSES = {
     "Appointment": ("booked", "cancelled", "noshow"),
     "DiagnosticReport": ("final", "partial"),
+    "DocumentReference": ("current", "superseded"),
     "Location": ("active", "inactive"),
 }
 TARGETS = {
@@ -55,6 +57,11 @@ TARGETS = {
     ("DiagnosticReport", "patient"): ("Patient",),
     ("DiagnosticReport", "performer"): ("Organization", "Practitioner"),
     ("DiagnosticReport", "subject"): ("Patient", "Location"),
+    ("DocumentReference", "author"): ("Organization", "Practitioner", "Patient"),
+    ("DocumentReference", "patient"): ("Patient",),
+    ("DocumentReference", "related"): ("Appointment",),
+    ("DocumentReference", "relatesto"): ("DocumentReference",),
+    ("DocumentReference", "subject"): ("Patient", "Practitioner"),
     ("Location", "organization"): ("Organization",),
     ("Location", "partof"): ("Location",),
     ("Organization", "partof"): ("Organization",),
@@ -66,7 +73,7 @@ TARGETS = {
     ("Provenance", "target"): tuple(PREFIX),
 }
 """Where references lead: type and parameter → types."""
-WITH_TEXTS = {"category", "code", "identifier", "service-type"}
+WITH_TEXTS = {"category", "code", "identifier", "service-type", "format"}
 
 
 class Elements:
@@ -130,6 +137,11 @@ class Elements:
         period = self.maybe(start=self.one_of(MOMENTS[:4]), end=self.one_of(MOMENTS[4:]))
         return {"effectivePeriod": period} if period else {}
 
+    def content(self) -> Resource:
+        url = self.one_of(("Binary/f1", "https://x.example/f", "https://x.example/f/2"))
+        attachment = self.maybe(contentType=self.one_of(("text/plain", "image/png")), url=url)
+        return {"attachment": attachment} | self.maybe(format=self.coding)
+
     def person(self) -> Resource:
         pick = self.one_of
         return self.maybe(
@@ -175,6 +187,25 @@ class Elements:
                     subject=refer("Patient", "Patient", "Location"),
                     performer=lambda: some(refer("Organization", "Practitioner")),
                 )
+            case "DocumentReference":
+                related = refer("Appointment")
+                return self.maybe(
+                    meta=self.meta,
+                    status=pick(STATUSES[kind]),
+                    type=self.concept,
+                    category=lambda: some(self.concept),
+                    date=pick(MOMENTS),
+                    description=pick(WORDS),
+                    subject=refer("Patient", "Patient", "Practitioner"),
+                    author=lambda: some(refer("Organization", "Practitioner", "Patient")),
+                    relatesTo=lambda: some(
+                        lambda: {"code": "replaces", "target": refer("DocumentReference")()}
+                    ),
+                    content=lambda: some(self.content),
+                    context=lambda: self.maybe(
+                        related=lambda: some(related), period=lambda: {"start": MOMENTS[0]}
+                    ),
+                )
             case "Location":
                 return self.maybe(
                     meta=self.meta,
@@ -208,7 +239,8 @@ class Elements:
 
 
 def world(random: Random, numbers: int = 4) -> list[Resource]:
-    """At most so many resources of each type, most with a Provenance behind them all."""
+    """At most so many resources of each type; behind them a Provenance of half of them, and a
+    Binary for each document."""
     make = Elements(random, numbers)
     found = [
         {"resourceType": kind, "id": f"{prefix}{number}"} | make.of(kind)
@@ -226,7 +258,17 @@ def world(random: Random, numbers: int = 4) -> list[Resource]:
         for one in found
         if random.random() < 0.5
     ]
-    return [*found, *about]
+    contents = [
+        {
+            "resourceType": "Binary",
+            "id": one["id"],
+            "contentType": "text/plain",
+            "securityContext": {"reference": f"DocumentReference/{one['id']}"},
+        }
+        for one in found
+        if one["resourceType"] == "DocumentReference"
+    ]
+    return [*found, *about, *contents]
 
 
 def escaped(text: str) -> str:

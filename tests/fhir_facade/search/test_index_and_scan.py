@@ -66,8 +66,9 @@ def pages(
 
 
 def stored(database: Database, resources: list[dict[str, Any]]) -> tuple[str, World]:
-    """A tenant with these resources, and the world as it is served."""
+    """A tenant with these resources, and the world as it is served; without contents."""
     tenant = f"t{next(tenants)}"
+    resources = [one for one in resources if one["resourceType"] != "Binary"]
     about = {one["target"][0]["reference"]: one for one in resources if "target" in one}
     outputs = [
         SubjectOutput(Subject("appointment", key), None, (Prepared(one, about.get(key)),))
