@@ -27,6 +27,7 @@ NDJSON = "application/fhir+ndjson"
 TYPES = {
     "Appointment",
     "DiagnosticReport",
+    "DocumentReference",
     "Group",
     "Location",
     "Organization",

@@ -117,7 +117,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = Path(tmp_path_factory.mktemp("federation"))
     port = free_port()
     provider = Provider(node_clients(), [f"http://127.0.0.1:{port}"])
-    common = {"DEMO": "true", "SYNC": "false", "WEB_WORKERS": "2"}
+    common = {"DEMO": "true", "SYNC": "false", "WEB_WORKERS": "2", "LOGINS_PER_MINUTE": "10000"}
     rules = {
         "LINKED": {},
         "NAMED": {"LINK": "username", "TRUST_USERNAMES": "true"},

@@ -126,7 +126,7 @@ def test_every_address_carries_the_path_in_front(server: Server) -> None:
     local = [
         link
         for link in re.findall(r'(?:href|src|action)="([^"]+)"', page.text)
-        if not link.startswith((f"{BASE}/", "/imaging/fhir/acme/", "#"))
+        if not link.startswith((f"{BASE}/", "/imaging/fhir/acme/", "#", "data:"))
     ]
     assert local == []
     for cookie in page.headers.get("Set-Cookie", "").split(", __"):
