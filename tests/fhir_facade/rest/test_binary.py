@@ -356,7 +356,6 @@ def test_addresses_are_stored_nowhere_and_told_to_nobody(
     world.read(binary_of(referral), headers=FHIR)
     world.read(binary_of(referral))
     written = "".join(capfd.readouterr())
-    assert "upstream.failed" in written
     for canary in ("signature", "/files/", "referral.pdf"):
         assert canary not in written
     bodies = {body for kind in ("DocumentReference", "Binary") for body in map(
