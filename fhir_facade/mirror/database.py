@@ -8,6 +8,8 @@ are asked for by revision, so a page is consistent all the same) and a write is 
 from __future__ import annotations
 
 import os
+import sqlite3
+import time
 import weakref
 from collections import deque
 from collections.abc import Iterator
@@ -136,7 +138,7 @@ def _sqlite_engine(url: URL) -> Engine:
         # The driver must not open transactions of its own: `begin` below does.
         connection.isolation_level = None
         for pragma in _PRAGMAS:
-            connection.execute(pragma).close()
+            _persist(connection, pragma)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -145,6 +147,20 @@ def _sqlite_engine(url: URL) -> Engine:
         raw.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _persist(connection: Any, pragma: str) -> None:
+    """Run a pragma; when two processes open a new file at once, the change to WAL fails for one of
+    them without waiting as `busy_timeout` says."""
+    give_up = time.monotonic() + _BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute(pragma).close()
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= give_up:
+                raise
+            time.sleep(0.01)
 
 
 def _map_nothing(connection: Any, _record: object) -> None:
