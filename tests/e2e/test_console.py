@@ -12,9 +12,9 @@ import pytest
 from playwright.sync_api import Page
 from werkzeug.serving import make_server as make_http
 
-from tests.e2e.test_pages_browser import browser, faults, log_in, look, page
 from tests.support.console import PASSWORD, House, fill, launched, open_facade
 from tests.support.demo import free_port
+from tests.support.pages import browser, faults, go, log_in, look, page
 from tests.support.smart_auth import Tab
 
 __all__ = ["browser", "faults", "look", "page"]
@@ -52,11 +52,11 @@ def console(house: House, page: Page) -> str:
 
 
 def press(page: Page, name: str) -> None:
-    page.get_by_role("button", name=name, exact=True).first.click()
+    go(page, page.get_by_role("button", name=name, exact=True).first)
 
 
 def follow(page: Page, name: str) -> None:
-    page.get_by_role("link", name=name, exact=True).first.click()
+    go(page, page.get_by_role("link", name=name, exact=True).first)
 
 
 def test_an_app_is_approved_and_limited(
@@ -113,7 +113,7 @@ def test_a_patient_gets_a_login_and_a_developer_patients(
     assert house.user("newcomer").patients == {"p4"}
     assert house.browser("newcomer", made).page.title == "Account"
     follow(page, "Overview")
-    page.get_by_role("listitem").get_by_role("link", name="kin").click()
+    go(page, page.get_by_role("listitem").get_by_role("link", name="kin"))
     page.get_by_label("Find by name").fill("clark")
     press(page, "Search")
     look("console-user-patients")

@@ -23,6 +23,7 @@ from sandbox.demo.forms import FormBrowser
 from smart_auth import admin
 from tests.support.demo import free_port
 from tests.support.node import NodeClients, chromium, node_clients
+from tests.support.pages import go
 from tests.support.pkce import Pkce
 from tests.support.processes import wait_for
 from tests.support.serving import Server
@@ -326,22 +327,22 @@ def test_in_a_browser(house: House, width: int) -> None:
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": width, "height": 800}, java_script_enabled=False)
         page.goto(f"{house.base}/auth/manage")
-        page.get_by_role("link", name="By linked").click()
+        go(page, page.get_by_role("link", name="By linked"))
         page.locator("input[name=login]").fill("p-2")
         page.locator("input[name=password]").fill("any")
-        page.locator("button[type=submit]").click()
-        page.locator("button[type=submit]").click()
+        go(page, page.locator("button[type=submit]"))
+        go(page, page.locator("button[type=submit]"))
         assert page.locator("h1").inner_text() == "You are not logged in"
         assert page.get_by_role("alert").is_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         browser.new_context()
         page.context.clear_cookies(domain="localhost")
-        page.get_by_role("link", name="Back to the login").click()
-        page.get_by_role("link", name="By linked").click()
+        go(page, page.get_by_role("link", name="Back to the login"))
+        go(page, page.get_by_role("link", name="By linked"))
         page.locator("input[name=login]").fill("p-1")
         page.locator("input[name=password]").fill("any")
-        page.locator("button[type=submit]").click()
-        page.locator("button[type=submit]").click()
+        go(page, page.locator("button[type=submit]"))
+        go(page, page.locator("button[type=submit]"))
         page.wait_for_url(f"{house.base}/auth/manage")
         assert page.locator("form.who").inner_text().startswith("dora")
         browser.close()

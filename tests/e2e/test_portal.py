@@ -18,11 +18,11 @@ import requests
 from playwright.sync_api import Page, sync_playwright
 
 from sandbox.demo.forms import FormBrowser
-from tests.e2e.test_pages_browser import CONTRASTS, FAULTS, FLAGS, FOCUS, FOCUSABLE, WIDTHS
 from tests.support.demo import RunningDemo
 from tests.support.demo_operator import operator
 from tests.support.demo_tokens import http_session
 from tests.support.node import NodeClients, chromium
+from tests.support.pages import CONTRASTS, FAULTS, FLAGS, FOCUS, FOCUSABLE, WIDTHS, go
 from tests.support.portal import SIGN_UP
 
 CLIENTS = Path(__file__).parent / "clients"
@@ -298,10 +298,10 @@ def test_every_page_in_a_real_browser(demo: RunningDemo, page: Page, redirect_ur
     username = f"dev{secrets.token_hex(6)}"
 
     def press(name: str) -> None:
-        page.get_by_role("button", name=name, exact=True).click()
+        go(page, page.get_by_role("button", name=name, exact=True))
 
     page.goto(f"{demo.base}/auth/portal")
-    page.get_by_role("link", name="Sign up as a developer").click()
+    go(page, page.get_by_role("link", name="Sign up as a developer"))
     look(page, "Sign up as a developer")
     labels = {
         "First name": "Dana", "Last name": "Developer", "Birth date": "1985-02-28",
@@ -319,14 +319,14 @@ def test_every_page_in_a_real_browser(demo: RunningDemo, page: Page, redirect_ur
         page.get_by_label(label, exact=True).fill("a long password")
     press("Make my account")
     look(page, "Your account is made")
-    page.get_by_role("link", name="Log in to the developer portal").click()
+    go(page, page.get_by_role("link", name="Log in to the developer portal"))
     page.get_by_label("User name").fill(username)
     page.get_by_label("Password").fill("a long password")
     press("Log in")
     look(page, "Developer portal")
     with operator(demo, tenant_of(demo)) as provider:
         provider.assign(username, demo.demo["patient_id"])
-    page.get_by_role("link", name="Register an app").click()
+    go(page, page.get_by_role("link", name="Register an app"))
     look(page, "Register an app")
     page.get_by_label("Server app with a secret").check()
     press("Continue")
@@ -338,11 +338,11 @@ def test_every_page_in_a_real_browser(demo: RunningDemo, page: Page, redirect_ur
     press("Register the app")
     look(page, "The secret of Wound viewer")
     secret = page.get_by_label("Client secret").input_value()
-    page.get_by_role("link", name="I have copied it").click()
+    go(page, page.get_by_role("link", name="I have copied it"))
     look(page, "Wound viewer")
     assert secret not in page.content()
     home = page.url
-    page.get_by_role("link", name="Patients", exact=True).click()
+    go(page, page.get_by_role("link", name="Patients", exact=True))
     press("Search")
     look(page, "Patients of Wound viewer")
     press("Add those ticked")
@@ -355,7 +355,7 @@ def test_every_page_in_a_real_browser(demo: RunningDemo, page: Page, redirect_ur
         ("Delete the app", "Delete Wound viewer"),
     ):
         page.goto(home)
-        page.get_by_role("link", name=link).click()
+        go(page, page.get_by_role("link", name=link))
         look(page, heading)
     page.get_by_label("Name of the app").fill("Wound viewer")
     press("Delete the app")
