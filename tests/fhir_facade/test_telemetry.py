@@ -28,7 +28,7 @@ def test_lines_go_to_the_stderr_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
     logger = telemetry.log("rest")
     former.close()
     monkeypatch.setattr(sys, "stderr", now)
-    with telemetry.bind_correlation("c-1"):
+    with telemetry.bind_correlation("a-correlation-id"):
         logger.info("started", count=2)
     line = json.loads(now.getvalue())
     assert (
@@ -38,7 +38,7 @@ def test_lines_go_to_the_stderr_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
             "event": "started",
             "level": "info",
             "count": 2,
-            "correlation_id": "c-1",
+            "correlation_id": "a-correlation-id",
         }.items()
     )
 
