@@ -25,6 +25,9 @@ from smart_auth.refusals import listed, without_query
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ALGORITHMS = ("RS384", "ES384")
+TYPES = ("JWT", "client-authentication+jwt")
+"""SMART's `typ` and that of draft-ietf-oauth-rfc7523bis; many libraries send none, which RFC 7519
+(section 5.1) allows. What a client's key signs for other uses names another type."""
 
 EXPIRED_LEEWAY = 5
 """Seconds an assertion is still taken after its `exp`."""
@@ -67,8 +70,8 @@ class SmartClientAssertion(JWTBearerClientAssertion):
                 expected="RS384 ES384",
                 received=str(header.get("alg")),
             )
-        if header.get("typ") != "JWT":
-            raise _bad("The header of client_assertion must have typ JWT")
+        if header.get("typ", "JWT") not in TYPES:
+            raise _bad("The header of client_assertion must have typ JWT", expected="JWT")
         if not isinstance(header.get("kid"), str):
             raise _bad("The header of client_assertion must name its key by kid")
         if not isinstance(claims.get("sub"), str):
@@ -116,9 +119,10 @@ class SmartClientAssertion(JWTBearerClientAssertion):
             raise _bad("iss and sub of client_assertion must both be the client_id")
         audience = claims.get("aud")
         named = audience if isinstance(audience, list) else [audience]
-        if not any(url in self.get_audiences() for url in named):
+        if not named or any(url not in self.get_audiences() for url in named):
             raise _bad(
-                "aud of client_assertion must be the token endpoint URL",
+                "aud of client_assertion must be the token endpoint URL or the issuer, and name"
+                " nobody else",
                 expected=self.get_audiences()[0],
                 received=listed(without_query(str(url)) for url in named),
             )
@@ -147,15 +151,16 @@ class SmartClientAssertion(JWTBearerClientAssertion):
         return int(expires_at)
 
     def get_audiences(self) -> list[str]:
-        """The token endpoint, with and without a trailing slash, and the endpoint called.
+        """What `aud` may name, each alone or together: the token endpoint with and without a
+        trailing slash (SMART), the issuer (draft-ietf-oauth-rfc7523bis section 3, and what OpenID
+        clients sign for unless told otherwise), and the endpoint called.
 
-        SMART says the token URL, to which the assertion is posted. The issuer, which RFC 7523 would
-        allow, is the FHIR base here: an assertion for it could have been meant for any of its
-        addresses, so it is not taken.
+        Nobody else may be named beside them: an assertion that another server takes as well could
+        be carried here by that server.
         """
         issuer = self._tenant.issuer
         called = [] if self._called is None else [f"{issuer}/auth/{self._called}"]
-        return [f"{issuer}/auth/token", f"{issuer}/auth/token/", *called]
+        return [f"{issuer}/auth/token", f"{issuer}/auth/token/", issuer, *called]
 
 
 def _is_time(value: Any) -> TypeGuard[float]:

@@ -64,7 +64,8 @@ STEPS: Mapping[Step, tuple[str, str]] = {
     "assertion": (
         "Client assertion",
         "Sign a new JWT each time with a registered key: iss and sub are the client_id, aud is the"
-        " token URL, exp at most five minutes ahead, jti never used before, alg RS384 or ES384.",
+        " token URL or the FHIR base, alone; exp at most five minutes ahead, jti never used before,"
+        " alg RS384 or ES384.",
     ),
     "token": (
         "Access token",

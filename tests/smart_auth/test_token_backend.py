@@ -61,14 +61,30 @@ def test_a_signed_assertion_buys_five_minutes(
     assert 295 < verified.expires_at - time.time() <= 300
 
 
+@pytest.mark.parametrize(
+    "names", [[""], ["/auth/token"], ["", "/auth/token"]], ids=["issuer", "endpoint", "both"]
+)
+@pytest.mark.parametrize("typ", [None, "JWT", "client-authentication+jwt"])
+def test_the_audience_is_the_issuer_or_the_token_endpoint(
+    http: FlaskClient, backend: None, names: list[str], typ: str | None
+) -> None:
+    audiences = [f"{PUBLIC_URL}/fhir/acme{name}" for name in names]
+    for audience in (audiences, *audiences):
+        signed = assertion(EC_KEY, "backend", header={"typ": typ}, aud=audience)
+        assert http.post(URL, data=backend_form(signed)).status_code == 200
+
+
 BAD_CLAIMS: list[tuple[dict[str, Any], str]] = [
     ({"iss": "someone"}, "iss and sub"),
     ({"iss": None}, "iss and sub"),
     ({"sub": None, "iss": None}, "sub"),
     ({"sub": 5}, "sub"),
     ({"aud": "https://elsewhere/token"}, "aud"),
-    ({"aud": f"{PUBLIC_URL}/fhir/acme"}, "aud"),
+    ({"aud": f"{PUBLIC_URL}/fhir/acme/"}, "aud"),
+    ({"aud": f"{PUBLIC_URL}/fhir/beta"}, "aud"),
     ({"aud": f"{PUBLIC_URL}/fhir/beta/auth/token"}, "aud"),
+    ({"aud": [f"{PUBLIC_URL}/fhir/acme", "https://elsewhere"]}, "aud"),
+    ({"aud": [f"{PUBLIC_URL}/fhir/acme/auth/token", f"{PUBLIC_URL}/fhir/beta/auth/token"]}, "aud"),
     ({"aud": None}, "aud"),
     ({"aud": []}, "aud"),
     ({"exp": None}, "exp"),
@@ -98,7 +114,7 @@ BAD_HEADERS: list[tuple[dict[str, Any], str]] = [
     ({"kid": "other"}, "kid"),
     ({"kid": None}, "kid"),
     ({"typ": "JOSE"}, "typ"),
-    ({"typ": None}, "typ"),
+    ({"typ": "dpop+jwt"}, "typ"),
     ({"jku": "https://elsewhere/jwks"}, "jku"),
 ]
 

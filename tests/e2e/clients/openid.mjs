@@ -6,15 +6,9 @@ const input = JSON.parse(process.argv[2]);
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const say = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
 
-// SMART wants the token endpoint as audience; openid-client signs for the issuer unless told otherwise.
 async function withKey({ jwk, algorithm }) {
   const key = await crypto.subtle.importKey("jwk", jwk, algorithm, false, ["sign"]);
-  return oidc.PrivateKeyJwt({ key, kid: jwk.kid }, {
-    [oidc.modifyAssertion]: (header, payload) => {
-      header.typ = "JWT";
-      payload.aud = `${input.issuer}/auth/token`;
-    },
-  });
+  return oidc.PrivateKeyJwt({ key, kid: jwk.kid });
 }
 async function authentication() {
   if (input.key) return withKey(input.key);
