@@ -108,11 +108,11 @@ class Desk:
 
     def csrf(self, page: str, once: object = "") -> str:
         """The token for a form that is sent to `page` of the console."""
-        return self.visitor.browser.csrf(self._purpose(page, once))
+        return self.visitor.csrf(self._purpose(page, once))
 
     def form_is_ours(self, page: str) -> bool:
         """Whether the form that was sent was made for `page`, for this administrator."""
-        return self.visitor.browser.form_is_ours(self._purpose(page, pages.posted("once")))
+        return self.visitor.form_is_ours(self._purpose(page, pages.posted("once")))
 
     def record(
         self,
@@ -153,7 +153,7 @@ class Desk:
         )
 
     def _purpose(self, page: str, once: object) -> str:
-        return f"console{page}/{once}/{self.admin.user_id}"
+        return f"console{page}/{once}"
 
     def _sections(self) -> list[pages.NavItem]:
         here = request.path.partition("/auth/console")[2].rstrip("/")

@@ -69,19 +69,19 @@ class Desk:
 
     def csrf(self, page: str, once: object = "") -> str:
         """The token for a form that is sent to `page`."""
-        return self.visitor.browser.csrf(self._purpose(page, once))
+        return self.visitor.csrf(self._purpose(page, once))
 
     def form_is_ours(self, page: str) -> bool:
         """Whether the form that was sent was made for `page`, for this developer."""
         purpose = self._purpose(page, pages.posted("once"))
-        return self.visitor.browser.form_is_ours(purpose)
+        return self.visitor.form_is_ours(purpose)
 
     def is_current(self, app: Client) -> bool:
         """Whether the form was made when the app was as it is now."""
         return pages.posted("once") == str(app.version)
 
     def _purpose(self, page: str, once: object) -> str:
-        return f"{page}/{once}/{self.developer.user_id}"
+        return f"{page}/{once}"
 
 
 class Counter:

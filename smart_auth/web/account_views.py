@@ -121,12 +121,12 @@ class AccountViews:
         return self._done(tenant, visitor, "session", "login ended")
 
     def logout(self, tenant: TenantInfo) -> Response:
-        """End the session."""
-        browser = Browser(self._core, self._sessions, tenant)
-        if not browser.form_is_ours("logout"):
-            return stale_form(self._core, tenant)
+        """End the session, if there is one still."""
         session = self._sessions.current(tenant, request)
         if session is not None:
+            browser = Browser(self._core, self._sessions, tenant)
+            if not browser.form_is_ours("logout", session.user_id):
+                return stale_form(self._core, tenant)
             self._sessions.end(tenant, session)
             self._core.audit(tenant.slug, "logout", "success", user_id=session.user_id)
         response = pages.see_other(self._core, tenant, "manage")
@@ -139,7 +139,7 @@ class AccountViews:
 
     def _sender(self, tenant: TenantInfo) -> Visitor | Response:
         visitor = visit(self._core, self._sessions, tenant, "account")
-        if isinstance(visitor, Visitor) and not visitor.browser.form_is_ours("account"):
+        if isinstance(visitor, Visitor) and not visitor.form_is_ours("account"):
             return stale_form(self._core, tenant)
         return visitor
 
@@ -187,7 +187,7 @@ class AccountViews:
             "account.html",
             422 if errors else 200,
             user=user,
-            csrf=visitor.browser.csrf("account"),
+            csrf=visitor.csrf("account"),
             done=_DONE.get(request.args.get("done", "")),
             errors=errors,
             facts=facts,
@@ -207,7 +207,7 @@ class AccountViews:
             "account_factor.html",
             422 if errors else 200,
             user=visitor.user,
-            csrf=visitor.browser.csrf("account"),
+            csrf=visitor.csrf("account"),
             errors=errors,
             kind=pages.posted("kind"),
             setup=factor_forms.offer(self._core, tenant, visitor.user),

@@ -28,18 +28,25 @@ class Browser:
         """What a pending request is tied to: a hash, so that the table holds no cookie."""
         return keyring.hash_token(self._value)
 
-    def csrf(self, purpose: str) -> str:
-        """The token for a form of this purpose (a pending request's id, or a page's name)."""
-        return self._core.ring.sign(self._tenant.slug, "csrf", f"{self._value}/{purpose}")
+    def csrf(self, purpose: str, user_id: str = "") -> str:
+        """The token for a form of this purpose (a pending request's id, or a page's name).
 
-    def form_is_ours(self, purpose: str) -> bool:
-        """Whether the form that was sent carries the token of this purpose and browser."""
+        A form of somebody who is logged in takes the `user_id` in: whoever plants a cookie, from
+        another host of the same domain, knows the browser's value, and no token of that person.
+        """
+        return self._core.ring.sign(self._tenant.slug, "csrf", self._signed(purpose, user_id))
+
+    def form_is_ours(self, purpose: str, user_id: str = "") -> bool:
+        """Whether the form that was sent carries the token of this purpose, browser and user."""
         return not self._is_new and self._core.ring.verify(
             self._tenant.slug,
             "csrf",
-            f"{self._value}/{purpose}",
+            self._signed(purpose, user_id),
             request.form.get("csrf", ""),
         )
+
+    def _signed(self, purpose: str, user_id: str) -> str:
+        return f"{self._value}/{user_id}/{purpose}"
 
     def remember(self, response: Response) -> Response:
         """Give a new browser its cookie with a page; `pages.page` does so by itself."""

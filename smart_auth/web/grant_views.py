@@ -41,7 +41,7 @@ class GrantViews:
             return visitor
         user = visitor.user
         if request.method == "POST":
-            if not visitor.browser.form_is_ours("manage"):
+            if not visitor.form_is_ours("manage"):
                 return stale_form(self._core, tenant)
             ended = self._end(tenant, user, pages.posted("grant"))
             return pages.see_other(self._core, tenant, "manage?done=ended" if ended else "manage")
@@ -51,7 +51,7 @@ class GrantViews:
             self._core,
             tenant,
             "manage.html",
-            csrf=visitor.browser.csrf("manage"),
+            csrf=visitor.csrf("manage"),
             user=user,
             grants=[self._grant_shown(tenant, user, grant) for grant in grants],
             decisions=[self._decision_shown(tenant, it) for it in decisions[:DECISIONS_SHOWN]],

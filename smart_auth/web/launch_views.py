@@ -93,12 +93,14 @@ class LaunchViews:
         value = pages.posted("request")
         browser = Browser(self._core, self._sessions, tenant)
         pending = find_pending(self._core, tenant, value)
-        if pending is None or not browser.form_is_ours(f"patient/{value}"):
+        if pending is None:
             return stale_form(self._core, tenant)
         found = self._logged_in(tenant, pending)
         if found is None:
             return LoginPages(self._core, tenant, browser).login(value, pending)
         _, user = found
+        if not browser.form_is_ours(f"patient/{value}", user.user_id):
+            return stale_form(self._core, tenant)
         text, chosen = pages.posted("q"), pages.posted("patient")
         pressed_search = pages.posted("action") == "search" and not chosen
         searching = pressed_search or text != pages.posted("shown")
@@ -126,7 +128,7 @@ class LaunchViews:
         if pending is None or found is None:
             return self._step(tenant, value)
         session, user = found
-        if not browser.form_is_ours(f"consent/{value}/{user.user_id}"):
+        if not browser.form_is_ours(f"consent/{value}", user.user_id):
             return stale_form(self._core, tenant)
         decision = pages.posted("decision")
         if decision == "other":

@@ -47,7 +47,7 @@ def page(
     browser = Browser(core, Sessions(core), tenant)
     if user is not None:
         values |= {"user": user, "nav": _links(tenant, user)}
-        values["logout_csrf"] = browser.csrf("logout")
+        values["logout_csrf"] = browser.csrf("logout", user.user_id)
     body = render_template(
         template if "/" in template else f"smart_auth/{template}",
         tenant=tenant,

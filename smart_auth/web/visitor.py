@@ -24,6 +24,14 @@ class Visitor:
     session: Session
     user: User
 
+    def csrf(self, purpose: str) -> str:
+        """The token for a form of this purpose, of this person in this browser."""
+        return self.browser.csrf(purpose, self.user.user_id)
+
+    def form_is_ours(self, purpose: str) -> bool:
+        """Whether the form that was sent carries that token."""
+        return self.browser.form_is_ours(purpose, self.user.user_id)
+
 
 def visit(
     core: Core,

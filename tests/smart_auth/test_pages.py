@@ -26,6 +26,7 @@ from tests.support.smart_auth import (
     make_app,
 )
 
+ACCOUNT = "/fhir/acme/auth/account"
 MANAGE = "/fhir/acme/auth/manage"
 PAGES = ["login", "picker", "consent", "problem", "manage"]
 
@@ -174,6 +175,52 @@ def test_a_form_of_another_browser_is_refused(tab: Tab, server: AuthServer) -> N
     other.answer = tab.answer
     other.allow()
     assert other.answer.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("page", "fields"),
+    [
+        ("account/sessions", {"session": "others"}),
+        ("account/password", {"old": PASSWORD, "new": "a new password", "again": "a new password"}),
+        ("account/factor", {"kind": "pin", "pin": "274951", "pin_again": "274951"}),
+        ("manage", {"grant": "any"}),
+        ("logout", {}),
+    ],
+)
+def test_a_planted_cookie_opens_no_form(
+    tab: Tab, server: AuthServer, page: str, fields: dict[str, str]
+) -> None:
+    """Another host of the domain can give a browser the cookie it has itself, and so knows the
+    tokens of its own forms."""
+    evil = Tab(make_app(server).test_client())
+    evil.authorize().login("doctor").pick("p1").allow()
+    evil.client.post("/fhir/acme/auth/token", data=code_form(evil.sent_back["code"]))
+    evil.answer = evil.client.get(MANAGE if page == "manage" else ACCOUNT)
+    token = re.findall(r'name="csrf" value="(\w+)"', evil.text)[0 if page == "logout" else -1]
+    tab.answer = tab.client.get(ACCOUNT)
+    tab.login("ann")
+    planted = evil.client.get_cookie("smart_browser", path="/fhir/acme/auth")
+    assert planted is not None
+    tab.client.set_cookie("smart_browser", planted.value, path="/fhir/acme/auth")
+    answer = tab.client.post(f"/fhir/acme/auth/{page}", data=fields | {"csrf": token})
+    assert answer.status_code == 400
+    assert "did not come from this browser" in answer.text
+    assert tab.client.get(ACCOUNT).text.count("this browser") == 1
+
+
+def test_a_planted_cookie_picks_no_patient(tab: Tab, server: AuthServer) -> None:
+    evil = Tab(make_app(server).test_client())
+    evil.authorize().login("nurse")
+    token = evil.hidden("csrf")
+    value = evil.hidden("request")
+    planted = evil.client.get_cookie("smart_browser", path="/fhir/acme/auth")
+    assert planted is not None
+    tab.client.set_cookie("smart_browser", planted.value, path="/fhir/acme/auth")
+    tab.answer = tab.client.get(ACCOUNT)
+    tab.login("doctor")
+    form = {"csrf": token, "request": value, "patient": "p1", "action": "continue"}
+    answer = tab.client.post("/fhir/acme/auth/patient", data=form)
+    assert (answer.status_code, "Location" in answer.headers) == (400, False)
 
 
 def test_a_request_of_another_browser_cannot_be_taken_over(tab: Tab, server: AuthServer) -> None:

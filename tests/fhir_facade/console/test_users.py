@@ -315,5 +315,5 @@ def _state_token(house: House, browser: Browser, path: str) -> str:
     user = house.facade.auth_store.users.get("acme", path.rpartition("/")[2])
     assert cookie is not None
     assert user is not None
-    purpose = f"console{path}/state/{user.version}/{house.user('chief').user_id}"
-    return house.facade.auth.core.ring.sign("acme", "csrf", f"{cookie.value}/{purpose}")
+    signed = f"{cookie.value}/{house.user('chief').user_id}/console{path}/state/{user.version}"
+    return house.facade.auth.core.ring.sign("acme", "csrf", signed)
