@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import socket
+import struct
 import traceback
 from collections.abc import Iterable
 from typing import Any
@@ -34,6 +35,9 @@ _REASONS = {
 READ_AWAY = 65_536
 """Bytes of a body nobody read that gunicorn reads away to keep the connection; with more left it
 closes."""
+STALL_SECONDS = 60.0
+"""How long a client may take over one piece of an answer (of a file: 64 KiB or less), or keep a
+thread waiting for the next bytes of a body."""
 
 
 class WebWorker(ThreadWorker):  # type: ignore[misc]
@@ -42,10 +46,18 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
     def handle_request(self, req: Any, conn: Any) -> Any:
         """Answer; where the body may be too long to be read away, the answer itself says that the
         connection closes (RFC 9112 section 9.6), so that nobody sends another request on it.
+
+        A client that stalls gives its thread back, and an answer that breaks off ends in a reset.
         """
+        conn.sock.settimeout(STALL_SECONDS)
         if _body_length(req.headers) > READ_AWAY:
             req.force_close()
-        return super().handle_request(req, conn)
+        try:
+            return super().handle_request(req, conn)
+        except OSError as error:
+            log("serving").debug("connection.reset", error=type(error).__name__)
+            _reset(conn)
+            return False
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
         """Answer with an OperationOutcome and close; log the kind of the error, never its text."""
@@ -61,6 +73,14 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
             util.write_nonblock(client, _answer(status, correlation_id, body))
         except OSError:
             log("serving").debug("request.answer_lost", **fields)
+
+
+def _reset(conn: Any) -> None:
+    """Close so that the client sees a reset: an orderly end could pass for that of the body."""
+    conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    conn.sock.close()
+    # gunicorn closes it once more, and would count it twice when that fails.
+    conn.close = lambda graceful=False: None
 
 
 def _body_length(headers: Iterable[tuple[str, str]]) -> float:

@@ -7,6 +7,7 @@ address they come from goes nowhere: there is no redirect to it, and no error te
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import mimetypes
 from collections.abc import Iterator
@@ -134,6 +135,11 @@ class BinaryViews:
         wanted = parse_range(asked)
         content = self._fresh(access, document, wanted)
         tag = _tag(access, content)
+        headers = _headers(document, content, tag)
+        if _is_known(tag):
+            content.close()
+            record(self._parts, access, 304, (document.row,))
+            return respond(b"", 304, _media_type(document, content), tuple(headers))
         part = content.part
         chunks = content.chunks()
         if wanted and part is None and content.size is not None and _is_same(tag):
@@ -144,15 +150,14 @@ class BinaryViews:
                 record(self._parts, access, 416)
                 return _no_such_range(content.size)
             chunks = cut(chunks, part)
-        headers = _headers(document, content, tag)
-        if tag is not None and tag in _tags(request.environ.get("HTTP_IF_NONE_MATCH")):
-            content.close()
-            record(self._parts, access, 304, (document.row,))
-            return respond(b"", 304, _media_type(document, content), tuple(headers))
         length = content.size
         if part is not None:
             headers.append(("Content-Range", content_range(part)))
             length = part.last - part.first + 1
+        elif length is None and request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
+            # It knows no chunks: without a length it could not tell a broken body from a whole one.
+            data = _whole(content)
+            chunks, length = iter((data,)), len(data)
         status = 200 if part is None else 206
         response = respond(b"", status, _media_type(document, content), tuple(headers))
         response.headers.remove("Content-Length")
@@ -161,7 +166,7 @@ class BinaryViews:
         if request.method == "HEAD":
             content.close()
         else:
-            response.response = _watched(chunks)
+            response.response = _watched(chunks, length)
             response.call_on_close(content.close)
         record(self._parts, access, status, (document.row,))
         return response
@@ -209,13 +214,22 @@ def _whole(content: Content) -> bytes:
     return bytes(found)
 
 
-def _watched(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The chunks; when they end too early the connection breaks, which tells the client."""
+def _watched(chunks: Iterator[bytes], length: int | None) -> Iterator[bytes]:
+    """The chunks. When they end too early, or are not as many bytes as the answer tells, the
+    connection is reset: a body that is cut short must not pass for a whole one.
+
+    Raises ConnectionResetError, which the web worker turns into the reset.
+    """
+    sent, failed = 0, ""
     try:
-        yield from chunks
+        for chunk in chunks:
+            sent += len(chunk)
+            yield chunk
     except UpstreamError as error:
-        log("rest").warning("download.broken", operation=error.operation)
-        raise
+        failed = error.operation
+    if failed or length not in (None, sent):
+        log("rest").warning("download.broken", operation=failed or "length")
+        raise ConnectionResetError(errno.ECONNRESET, "The content broke off.")
 
 
 def _headers(document: _Document, content: Content, tag: str | None) -> list[Header]:
@@ -245,8 +259,13 @@ def _tag(access: Access, content: Content) -> str | None:
     return f'"{digest[:32]}"'
 
 
-def _tags(header: str | None) -> set[str]:
-    return {tag.strip().removeprefix("W/") for tag in (header or "").split(",")}
+def _is_known(tag: str | None) -> bool:
+    """Whether the client has these bytes already (`If-None-Match`, which comes before a range)."""
+    known: str | None = request.environ.get("HTTP_IF_NONE_MATCH")
+    if known is None:
+        return False
+    tags = {one.strip().removeprefix("W/") for one in known.split(",")}
+    return "*" in tags or tag in tags
 
 
 def _is_same(tag: str | None) -> bool:

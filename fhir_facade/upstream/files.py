@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from fhir_facade import clock
 from fhir_facade.upstream.backoff import parse_retry_after
@@ -59,7 +60,7 @@ class OpenFile:
         self._response = response
         self._deadline = deadline
         headers = response.headers
-        self.part = _part(response)
+        self.part = _part(response) if response.status_code == 206 else None
         self.size = self.part.size if self.part else _length(response)
         tag = headers.get("ETag", "")
         self.etag = tag if _STRONG.fullmatch(tag) else None
@@ -67,22 +68,25 @@ class OpenFile:
         self.content_type = essence if _MEDIA_TYPE.fullmatch(essence) else None
 
     def chunks(self) -> Iterator[bytes]:
-        """The bytes as they come. Raises UpstreamError when the store stops sending, or sends so
-        slowly that the deadline passes."""
-        failure = ""
+        """The bytes as they come. Raises Unavailable when the store sends less than it told, and
+        TimedOut when it stops sending or the deadline passes."""
+        kind: type[UpstreamError] = TimedOut
+        failure = "the deadline passed"
         try:
-            for chunk in self._response.iter_content(_CHUNK):
+            # What has come so far, not a full chunk: a store that trickles must meet the deadline.
+            while clock.monotonic() <= self._deadline:
+                chunk = self._response.raw.read1(_CHUNK, decode_content=False)
+                if not chunk:
+                    return
                 yield chunk
-                if clock.monotonic() > self._deadline:
-                    failure = "the deadline passed"
-                    break
-        except (requests.RequestException, OSError):
-            failure = "the connection broke"
+        except ReadTimeoutError:
+            failure = "nothing came in time"
+        except (HTTPError, OSError):
+            kind, failure = Unavailable, "the connection broke"
         finally:
             self.close()
-        # Raised outside the handler: the exception of requests carries the address.
-        if failure:
-            raise Unavailable(CallFacts(_OPERATION), failure)
+        # Raised outside the handler: the exception of the library carries the address.
+        raise kind(CallFacts(_OPERATION), failure)
 
     def close(self) -> None:
         """Let the connection go."""
@@ -149,9 +153,10 @@ class FileStore:
 def _judged(response: requests.Response, deadline: float) -> OpenFile:
     status = response.status_code
     if status in (200, 206):
-        if "Content-Encoding" not in response.headers:
+        fault = _fault(response)
+        if fault is None:
             return OpenFile(response, deadline)
-        failure: UpstreamError = Malformed(CallFacts(_OPERATION, status), "the body is encoded")
+        failure: UpstreamError = Malformed(CallFacts(_OPERATION, status), fault)
     elif status == 416:
         # The caller knows what a range that is not there means: the file itself tells its size.
         failure = RangeNotThere(CallFacts(_OPERATION, status))
@@ -161,6 +166,22 @@ def _judged(response: requests.Response, deadline: float) -> OpenFile:
         failure = _error_class(status)(facts)
     response.close()
     raise failure
+
+
+def _fault(response: requests.Response) -> str | None:
+    """Why an answer is no file that can be handed on whole."""
+    if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        return "the body is encoded"
+    length = response.headers.get("Content-Length")
+    if length is None and "Transfer-Encoding" not in response.headers:
+        return "the body ends where the connection does"
+    if response.status_code == 206:
+        part = _part(response)
+        if part is None:
+            return "the range is not told"
+        if length is not None and _length(response) != part.last + 1 - part.first:
+            return "the range is not that of the body"
+    return None
 
 
 class RangeNotThere(UpstreamError):
@@ -178,13 +199,11 @@ def _error_class(status: int) -> type[UpstreamError]:
 
 
 def _part(response: requests.Response) -> Part | None:
-    if response.status_code != 206:
-        return None
+    """What a 206 answer tells of itself; None when that cannot be."""
     match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
     numbers = [int(number) for number in match.groups()] if match else []
     if not numbers or not numbers[0] <= numbers[1] < numbers[2]:
-        response.close()
-        raise Malformed(CallFacts(_OPERATION, 206), "the range is not told")
+        return None
     return Part(*numbers)
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import socket
+from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 from gunicorn.http import errors as malformed
+from gunicorn.workers.gthread import ThreadWorker
 
+from fhir_facade import web_worker
 from fhir_facade.fhir import json
 from fhir_facade.web_worker import WebWorker
 
@@ -39,3 +44,30 @@ def test_every_error_has_an_outcome(
     assert b"canary" not in answer
     printed = capsys.readouterr()
     assert "canary" not in printed.out + printed.err
+
+
+def _stall(link: socket.socket) -> None:
+    for _ in range(1000):
+        link.sendall(bytes(65536))
+
+
+def _break_off(_link: socket.socket) -> None:
+    raise ConnectionResetError(errno.ECONNRESET, "the content broke off")
+
+
+@pytest.mark.parametrize("answer", [_stall, _break_off])
+def test_an_answer_that_cannot_be_ended_ends_in_a_reset(
+    answer: Callable[[socket.socket], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_worker, "STALL_SECONDS", 0.2)
+    monkeypatch.setattr(ThreadWorker, "handle_request", lambda _self, _req, conn: answer(conn.sock))
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as client,
+    ):
+        conn = SimpleNamespace(sock=listener.accept()[0], close=None)
+        request = SimpleNamespace(headers=[])
+        assert WebWorker.__new__(WebWorker).handle_request(request, conn) is False
+        conn.close(graceful=True)
+        with pytest.raises(ConnectionResetError):
+            b"".join(iter(lambda: client.recv(1 << 20), b""))
