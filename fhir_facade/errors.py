@@ -81,9 +81,18 @@ class MethodNotAllowed(FacadeError):
 
     issue = "not-supported"
 
-    def __init__(self, text: str, allowed: Sequence[str]) -> None:
-        super().__init__(text)
+    def __init__(
+        self, text: str, allowed: Sequence[str], *, expression: Sequence[str] = ()
+    ) -> None:
+        takes = ", ".join(allowed)
+        super().__init__(text, diagnostics=f"Use one of: {takes}.", expression=expression)
         self.allowed = tuple(allowed)
+
+
+class PreconditionFailed(FacadeError):
+    """The client named another version than the one that is there: HTTP 412."""
+
+    issue = "conflict"
 
 
 class NotAcceptable(FacadeError):

@@ -16,7 +16,13 @@ from urllib.parse import unquote, urlsplit
 from flask import Response, current_app, request
 from werkzeug.test import EnvironBuilder
 
-from fhir_facade.errors import InvalidRequest, TooCostly, UnsupportedMediaType
+from fhir_facade.errors import (
+    FacadeError,
+    InvalidRequest,
+    MethodNotAllowed,
+    TooCostly,
+    UnsupportedMediaType,
+)
 from fhir_facade.fhir import json
 from fhir_facade.fhir.bundle import BatchAnswer, batch_response
 from fhir_facade.fhir.dates import InvalidDate, format_instant, parse_interval, to_us
@@ -31,9 +37,15 @@ from fhir_facade.search.parse import read_pairs
 
 MAX_ENTRIES = 200
 METHODS = ("GET", "HEAD")
+_OTHER_METHODS = ("POST", "PUT", "DELETE", "PATCH")
 _CONDITIONS = {"ifNoneMatch": "If-None-Match", "ifModifiedSince": "If-Modified-Since"}
 _PASSED_ON = ("Authorization", "Prefer")
-_ELSEWHERE = ("Binary/", "$export", "bulkstatus", "bulkfiles", "auth", ".well-known")
+_ELSEWHERE = (
+    "Binary/",
+    *("$export", "bulkstatus", "bulkfiles"),
+    *("auth", ".well-known", "docs", "openapi.json"),
+)
+"""What is asked alone, or is no resource."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +57,7 @@ class _Entry:
     path: str
     query: str
     headers: Mapping[str, str]
-    refusal: InvalidRequest | None = None
+    refusal: FacadeError | None = None
 
 
 class BatchViews:
@@ -133,11 +145,10 @@ def _entry(tenant: TenantParts, wanted: Any, place: str) -> _Entry:
         return _refused("The entry has no request.", "Give method and url.", place)
     method, url = wanted.get("method"), wanted.get("url")
     if method not in METHODS:
-        return _refused(
-            "This method is not supported in a batch.",
-            f"Use one of: {', '.join(METHODS)}.",
-            f"{place}.method",
-        )
+        text, where = "This method is not supported in a batch.", f"{place}.method"
+        if method in _OTHER_METHODS:
+            return _Entry("GET", "", "", {}, MethodNotAllowed(text, METHODS, expression=(where,)))
+        return _refused(text, f"Use one of: {', '.join(METHODS)}.", where)
     if not isinstance(url, str) or not url.isprintable() or "#" in url:
         return _refused("The url is missing or not one.", "Give Type/id or Type?…", f"{place}.url")
     relative = url.removeprefix(f"{tenant.base}/").lstrip("/")

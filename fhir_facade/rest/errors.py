@@ -30,6 +30,7 @@ _STATUS: tuple[tuple[type[errors.FacadeError], int], ...] = (
     (errors.NotAcceptable, 406),
     (errors.UnsupportedMediaType, 415),
     (errors.Conflict, 409),
+    (errors.PreconditionFailed, 412),
     (errors.TooCostly, 413),
     (errors.Throttled, 429),
     (errors.InvalidRequest, 400),
@@ -101,7 +102,9 @@ class ErrorHandlers:
         if isinstance(error, RequestEntityTooLarge):
             return self.facade_error(errors.TooCostly("The body is too large."))
         if error.code is not None and 400 <= error.code < 500:
-            return self.facade_error(errors.InvalidRequest("The request is not well formed."))
+            text = "The request is not well formed."
+            advice = "Send the body whole, as Content-Length or the chunks announce it."
+            return self.facade_error(errors.InvalidRequest(text, diagnostics=advice))
         return self.unexpected(error)
 
     def unexpected(self, error: Exception) -> Response:

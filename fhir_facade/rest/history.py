@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from flask import Response, request
 
-from fhir_facade.errors import InvalidRequest, NotFound
+from fhir_facade.errors import InvalidRequest, UnsupportedParameter
 from fhir_facade.fhir import json
 from fhir_facade.fhir.bundle import HistoryEntry, history
 from fhir_facade.fhir.dates import Interval, InvalidDate, format_instant, parse_interval
@@ -21,11 +21,13 @@ from fhir_facade.rest.accesses import Access, record
 from fhir_facade.rest.authorize import Authorizer, principal_of, served_type
 from fhir_facade.rest.negotiate import Form, negotiate
 from fhir_facade.rest.parts import RestParts
-from fhir_facade.rest.read import checked_id, current_row
+from fhir_facade.rest.read import checked_id, current_row, not_found
 from fhir_facade.rest.respond import respond
 from fhir_facade.search.cursor import PARAMETER, Position
+from fhir_facade.search.page import self_url
 from fhir_facade.search.parse import NEGOTIATED, read_pairs
 from fhir_facade.search.query import DEFAULT_COUNT, MAX_COUNT, Pair
+from fhir_facade.search.values.text import showable
 
 
 @dataclass(frozen=True)
@@ -64,12 +66,12 @@ class HistoryViews:
         if definition.stored:
             with self._parts.database.read() as conn:
                 if current_row(conn, access, resource_type, resource_id) is None:
-                    raise NotFound("Not found")
+                    raise not_found()
                 page = self._page(conn, access, (resource_type,), asked, resource_id)
         else:
             one = unstored.read(self._parts, access.tenant, resource_type, resource_id)
             if one is None:
-                raise NotFound("Not found")
+                raise not_found()
             page = _of_release([one], asked)
         return self._answer(access, place, form, asked, page)
 
@@ -139,18 +141,26 @@ class HistoryViews:
     def _answer(
         self, access: Access, place: str, form: Form, asked: _Asked, page: _Page
     ) -> Response:
-        links = {"self": f"{access.tenant.base}/{place}"}
+        here = asked.position
+        links = {
+            "self": self_url(access.tenant.base, place, asked.used)
+            if here is None
+            else self._link(access, place, here)
+        }
         if page.more:
             last = page.rows[-1]
             following = Position(asked.used, page.revision, (last.from_revision, last.pk))
-            slug = access.tenant.slug
-            cursor = self._parts.cursors.seal(slug, place, principal_of(access), following)
-            links["next"] = f"{access.tenant.base}/{place}?{PARAMETER}={cursor}"
+            links["next"] = self._link(access, place, following)
         body = history([_entry(access, row) for row in page.rows], None, links)
         if form.pretty:
             body = json.dumps_pretty(json.loads(body))
         record(self._parts, access, 200, page.rows)
         return respond(body, 200, form.media_type)
+
+    def _link(self, access: Access, place: str, position: Position) -> str:
+        slug = access.tenant.slug
+        cursor = self._parts.cursors.seal(slug, place, principal_of(access), position)
+        return f"{access.tenant.base}/{place}?{PARAMETER}={cursor}"
 
 
 def _place(position: Position) -> Place | None:
@@ -163,10 +173,11 @@ def _asked(
     values: dict[str, str] = {}
     for name, value in pairs:
         if name not in ("_count", "_since", "_at"):
-            raise InvalidRequest(
+            raise UnsupportedParameter(
                 "A history takes no such parameter.",
                 diagnostics="Use _count, _since, _at, _format and _pretty, or follow the link "
                 "'next'.",
+                expression=(showable(name),),
             )
         if name in values:
             raise _malformed(name, "given once")

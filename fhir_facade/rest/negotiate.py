@@ -80,8 +80,13 @@ def binary_form(accept: str | None, pairs: Sequence[Pair], content_type: str) ->
 
 
 def is_json(content_type: str) -> bool:
-    """Whether a request's body is declared as JSON we read."""
-    return _essence(content_type) in (FHIR_JSON, JSON)
+    """Whether a request's body is declared as JSON we read: of R4, in UTF-8."""
+    charset = _parameters(content_type).get("charset", "utf-8").lower()
+    return (
+        _essence(content_type) in (FHIR_JSON, JSON)
+        and _is_r4(content_type)
+        and charset in ("utf-8", "utf8", "us-ascii")
+    )
 
 
 @lru_cache(maxsize=512)

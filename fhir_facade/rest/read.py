@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 
 from flask import Response, request
 
-from fhir_facade.errors import Gone, NotFound
+from fhir_facade.errors import Gone, NotFound, PreconditionFailed
 from fhir_facade.fhir import json
 from fhir_facade.fhir.ids import is_id
 from fhir_facade.mirror import find, versions
@@ -49,7 +49,7 @@ class ReadViews:
             with self._parts.database.read() as conn:
                 row = current_row(conn, access, resource_type, resource_id)
         if row is None:
-            raise _not_found()
+            raise not_found()
         if row.deleted:
             raise _gone()
         return self._answer(access, row, form, shape)
@@ -73,7 +73,7 @@ class ReadViews:
             with self._parts.database.read() as conn:
                 row = self._version(conn, access, resource_type, resource_id, number)
         if row is None:
-            raise _not_found()
+            raise not_found()
         if row.deleted:
             raise _gone()
         return self._answer(access, row, form, shape)
@@ -104,6 +104,8 @@ class ReadViews:
             ("ETag", f'W/"{row.version_id}"'),
             ("Last-Modified", http_date(row.last_updated_us)),
         )
+        if "HTTP_IF_MATCH" in request.environ or "HTTP_IF_UNMODIFIED_SINCE" in request.environ:
+            _check_version(row)
         if _is_fresh(row):
             record(self._parts, access, 304, (row,))
             return respond(b"", 304, form.media_type, validators)
@@ -132,11 +134,12 @@ def current_row(
 def checked_id(text: str) -> str:
     """The id, when it can be one: what cannot be an id names nothing."""
     if not is_id(text):
-        raise _not_found()
+        raise not_found()
     return text
 
 
-def _not_found() -> NotFound:
+def not_found() -> NotFound:
+    """The same for what does not exist and for what is out of reach."""
     return NotFound(
         "Not found",
         diagnostics="There is no such resource, or it is outside what the token reaches.",
@@ -144,18 +147,45 @@ def _not_found() -> NotFound:
 
 
 def _gone() -> Gone:
-    return Gone("The resource was deleted.")
+    return Gone(
+        "The resource was deleted.", diagnostics="Its '_history' lists the versions it had."
+    )
+
+
+def _check_version(row: Row) -> None:
+    """Raise PreconditionFailed unless this is the version that the client wants, if any
+    (`If-Match`, `If-Unmodified-Since`)."""
+    environ = request.environ
+    if (wanted := environ.get("HTTP_IF_MATCH")) is not None:
+        met = _is_named(wanted, row)
+    else:
+        met = _is_unchanged(row, environ["HTTP_IF_UNMODIFIED_SINCE"]) is not False
+    if not met:
+        raise PreconditionFailed(
+            "This is not the version that the request names.",
+            diagnostics="Read it without If-Match and If-Unmodified-Since, or by its number: "
+            "[base]/Type/id/_history/version.",
+        )
 
 
 def _is_fresh(row: Row) -> bool:
     """Whether the client's copy is this version (RFC 9110 section 13.1, weak comparison)."""
     environ = request.environ
     if (known := environ.get("HTTP_IF_NONE_MATCH")) is not None:
-        tags = {tag.strip().removeprefix("W/") for tag in known.split(",")}
-        return "*" in tags or f'"{row.version_id}"' in tags
+        return _is_named(known, row)
     if (since := environ.get("HTTP_IF_MODIFIED_SINCE")) is not None:
-        try:
-            return row.last_updated_us // 1_000_000 <= parsedate_to_datetime(since).timestamp()
-        except (ValueError, OverflowError):
-            return False
+        return _is_unchanged(row, since) is True
     return False
+
+
+def _is_named(tags: str, row: Row) -> bool:
+    known = {tag.strip().removeprefix("W/") for tag in tags.split(",")}
+    return "*" in known or f'"{row.version_id}"' in known
+
+
+def _is_unchanged(row: Row, since: str) -> bool | None:
+    """Whether it is as it was then; None when that is no date, and to be ignored."""
+    try:
+        return row.last_updated_us // 1_000_000 <= parsedate_to_datetime(since).timestamp()
+    except (ValueError, OverflowError):
+        return None

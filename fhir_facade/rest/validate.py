@@ -23,6 +23,7 @@ from fhir_facade.rest.negotiate import is_json, negotiate
 from fhir_facade.rest.parts import RestParts
 from fhir_facade.rest.respond import FHIR_JSON, respond
 from fhir_facade.search.parse import NEGOTIATED, read_pairs
+from fhir_facade.search.values.text import showable
 
 BASE_PROFILE = "http://hl7.org/fhir/StructureDefinition/"
 MODES = ("create", "update")
@@ -117,6 +118,7 @@ def _asked(given: dict[str, str]) -> list[Issue]:
             raise InvalidRequest(
                 "$validate takes no such parameter.",
                 diagnostics="It takes resource, mode and profile.",
+                expression=(showable(name),),
             )
     return issues
 
@@ -124,7 +126,7 @@ def _asked(given: dict[str, str]) -> list[Issue]:
 def _found(resource: dict[str, Any], resource_type: str, resource_id: str | None) -> list[Issue]:
     named = resource.get("resourceType")
     if isinstance(named, str) and is_r4_type(named) and named != resource_type:
-        text = f"The resource is a {named}, and not the {resource_type} that the path names."
+        text = f"The resource is of type {named}, and the path names {resource_type}."
         return [Issue("error", "invalid", text, None, ("resourceType",))]
     issues = [
         Issue("error", problem.code, problem.message, None, (problem.expression,))

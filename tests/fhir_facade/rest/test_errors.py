@@ -104,6 +104,9 @@ def test_unknown_tenants_are_404(calm: RestApp) -> None:
 def test_405_lists_what_is_allowed(calm: RestApp) -> None:
     answer = calm.request("PUT", "/Patient/p1", DOCTOR)
     assert answer.headers["Allow"] == "GET, HEAD, OPTIONS"
+    assert (
+        "Use one of: GET, HEAD, OPTIONS." in check_outcome(answer, 405)["issue"][0]["diagnostics"]
+    )
     answer = calm.get("/Patient/_search?name=x", DOCTOR)
     check_outcome(answer, 405)
     assert answer.headers["Allow"] == "OPTIONS, POST"

@@ -30,12 +30,17 @@ def tags(found: dict[str, Any]) -> list[str]:
 def test_lists_versions_newest_first_in_pages(rest: RestApp) -> None:
     for number in range(4):
         publish(rest.database, patient(1, family=f"Name{number}"))
-    found = history(rest, "/Patient/p1/_history?_count=2")
+    asked = "/Patient/p1/_history?_count=2&_since=2020-01-01T00:00:00%2B10:00"
+    found = history(rest, asked)
     assert tags(found) == ['W/"5"', 'W/"4"']
-    following = {link["relation"]: link["url"] for link in found["link"]}["next"]
+    links = {link["relation"]: link["url"] for link in found["link"]}
+    assert links["self"] == f"{base_of('acme')}{asked}"
+    following = links["next"]
     publish(rest.database, patient(1, family="Later"))
     second = history(rest, following.removeprefix(base_of("acme")))
     assert tags(second) == ['W/"3"', 'W/"2"']
+    (here,) = (link["url"] for link in second["link"] if link["relation"] == "self")
+    assert tags(history(rest, here.removeprefix(base_of("acme")))) == ['W/"3"', 'W/"2"']
 
 
 def test_shows_deletions_without_content(rest: RestApp) -> None:

@@ -163,7 +163,12 @@ def test_validate_says_what_is_wrong_and_stores_nothing(rest: RestApp) -> None:
 def test_validate_refuses_what_it_cannot_read(calm: RestApp) -> None:
     path = "/Patient/$validate"
     assert calm.request("POST", path, None, JSON, data=b"{}").status_code == 401
-    assert calm.request("POST", path, DOCTOR, {"Content-Type": "text/xml"}).status_code == 415
+    for kind in (
+        "text/xml",
+        "application/fhir+json; fhirVersion=3.0",
+        "application/fhir+json; charset=utf-16",
+    ):
+        assert calm.request("POST", path, DOCTOR, {"Content-Type": kind}).status_code == 415
     assert calm.request("POST", path, DOCTOR, JSON, data=b"{").status_code == 400
     assert validate(calm, path, []).status_code == 400
     assert validate(calm, f"{path}?mode=delete", VALID).status_code == 400

@@ -48,6 +48,10 @@ def test_head_has_the_headers_and_no_body(rest: RestApp) -> None:
             {"If-None-Match": 'W/"9"', "If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"},
             200,
         ),
+        ({"If-Match": 'W/"1"'}, 200),
+        ({"If-Match": "*", "If-None-Match": "*"}, 304),
+        ({"If-Unmodified-Since": "not a date"}, 200),
+        ({"If-Unmodified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"}, 200),
     ],
 )
 def test_conditional_reads(rest: RestApp, headers: dict[str, str], status: int) -> None:
@@ -56,6 +60,21 @@ def test_conditional_reads(rest: RestApp, headers: dict[str, str], status: int) 
     assert answer.headers["ETag"] == 'W/"1"'
     if status == 304:
         assert answer.data == b""
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"If-Match": 'W/"2"'},
+        {"If-Match": 'W/"2"', "If-None-Match": 'W/"1"'},
+        {"If-Unmodified-Since": "Fri, 01 Jan 2010 00:00:00 GMT"},
+    ],
+)
+def test_another_version_than_the_one_wanted_is_412(rest: RestApp, headers: dict[str, str]) -> None:
+    answer = rest.get("/Patient/p1", DOCTOR, headers=headers)
+    assert answer.status_code == 412
+    assert answer.json is not None
+    assert answer.json["issue"][0]["code"] == "conflict"
 
 
 def test_vread_gives_each_version(rest: RestApp) -> None:
