@@ -120,6 +120,7 @@ BULK_GROUP_EXPORT: Final = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/
 BULK_PATIENT_EXPORT: Final = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/patient-export"
 BULK_SYSTEM_EXPORT: Final = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export"
 US_CORE_DOCREF: Final = f"{_US_CORE}/OperationDefinition/docref"
+PATIENT_COMPARTMENT: Final = f"{_HL7}/CompartmentDefinition/patient"
 PATIENT_EVERYTHING: Final = f"{_HL7}/OperationDefinition/Patient-everything"
 RESOURCE_VALIDATE: Final = f"{_HL7}/OperationDefinition/Resource-validate"
 BULK_DATA_GUIDE: Final = (

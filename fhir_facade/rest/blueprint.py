@@ -13,6 +13,7 @@ from fhir_facade.errors import FacadeError
 from fhir_facade.rest.authorize import Authorizer
 from fhir_facade.rest.batch import BatchViews
 from fhir_facade.rest.binary import BinaryViews
+from fhir_facade.rest.compartment import CompartmentViews
 from fhir_facade.rest.docref import DocrefViews
 from fhir_facade.rest.errors import ErrorHandlers
 from fhir_facade.rest.everything import EverythingViews
@@ -33,6 +34,12 @@ class _InstanceId(BaseConverter):
     regex = r"(?!_search\Z|_history\Z|\$)[^/]+"
 
 
+class _TypeWithin(BaseConverter):
+    """A type behind `Patient/id`: no `_search`, no `_history`, no operation, and not all types."""
+
+    regex = r"(?!_search\Z|_history\Z|\*\Z|\$)[^/]+"
+
+
 class _TypeName(BaseConverter):
     """A first path segment that is neither `_search` nor `_history`, for the same reason."""
 
@@ -50,6 +57,7 @@ def create_blueprint(parts: RestParts) -> Blueprint:
     reads = ReadViews(parts, authorizer)
     histories = HistoryViews(parts, authorizer)
     searches = SearchViews(parts, authorizer)
+    compartments = CompartmentViews(authorizer, searches)
     batches = BatchViews(parts, authorizer)
     everything = EverythingViews(parts, authorizer)
     validates = ValidateViews(parts, authorizer)
@@ -93,6 +101,10 @@ def create_blueprint(parts: RestParts) -> Blueprint:
     route("/<resource_type>/_search", searches.by_post, "POST")
     route("/Binary/<instance_id:resource_id>", binaries.read, "GET")
     route("/<resource_type>/<instance_id:resource_id>", reads.read, "GET")
+    route("/Patient/<patient_id>/*", compartments.all_by_get, "GET")
+    route("/Patient/<patient_id>/_search", compartments.all_by_post, "POST")
+    route("/Patient/<patient_id>/<within:resource_type>", compartments.by_get, "GET")
+    route("/Patient/<patient_id>/<within:resource_type>/_search", compartments.by_post, "POST")
     route("/<resource_type>/<resource_id>/_history", histories.instance, "GET")
     route("/<resource_type>/<resource_id>/_history/<version>", reads.vread, "GET")
 
@@ -109,7 +121,11 @@ def _add_handlers(blueprint: Blueprint, handlers: ErrorHandlers) -> None:
 
 
 def _add_converter(state: BlueprintSetupState) -> None:
-    state.app.url_map.converters |= {"instance_id": _InstanceId, "type_name": _TypeName}
+    state.app.url_map.converters |= {
+        "instance_id": _InstanceId,
+        "type_name": _TypeName,
+        "within": _TypeWithin,
+    }
 
 
 def create_root_blueprint(parts: RestParts) -> Blueprint:

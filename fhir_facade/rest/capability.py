@@ -85,6 +85,7 @@ def capability_statement(tenant: TenantParts) -> FHIRResource:
                     for code, text in SYSTEM_INTERACTIONS.items()
                 ],
                 "searchParam": [_search_param(parameter) for parameter in COMMON],
+                "compartment": [systems.PATIENT_COMPARTMENT],
             }
         ],
     }

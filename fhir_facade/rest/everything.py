@@ -30,6 +30,7 @@ from fhir_facade.rest.parts import RestParts
 from fhir_facade.rest.prefer import search_context
 from fhir_facade.rest.read import checked_id, current_row
 from fhir_facade.rest.respond import respond
+from fhir_facade.search.compartment import in_compartment
 from fhir_facade.search.cursor import PARAMETER, Position
 from fhir_facade.search.include_parameters import read_includes
 from fhir_facade.search.page import PageContent, bundle, cut_issue
@@ -185,9 +186,7 @@ def _compartment_types(access: Access, names: list[str] | None) -> list[Resource
     found = [
         one
         for one in access.tenant.registry.values()
-        if one.stored
-        and one.type != "Binary"  # its data is read one by one
-        and one.reach in (ReachClass.PATIENT, ReachClass.INHERITED)
+        if in_compartment(one)
         and access.reach.allows_type(one.type, "s")
         and (names is None or one.type in names)
     ]

@@ -114,6 +114,33 @@ def _search_system(scene: Scene) -> Described:
     )
 
 
+_OF_PATIENT = parts.path_parameter("id", "The logical id of the patient.")
+
+
+def _search_compartment(scene: Scene) -> Described:
+    return described(
+        SYSTEM,
+        "searchCompartment",
+        "Search everything that belongs to one patient",
+        description="Takes every parameter that all of the types have.",
+        parameters=[_OF_PATIENT, *_system_parameters(scene)],
+        responses=searchset("410", "413"),
+        security=parts.ANY_TOKEN,
+    )
+
+
+def _search_compartment_by_post(scene: Scene) -> Described:
+    return described(
+        SYSTEM,
+        "searchCompartmentByPost",
+        "Search everything that belongs to one patient; no value comes to stand in a URL",
+        parameters=[_OF_PATIENT],
+        requestBody=form_body(_system_parameters(scene)),
+        responses=searchset("410", "413", "415"),
+        security=parts.ANY_TOKEN,
+    )
+
+
 def _search_system_by_post(scene: Scene) -> Described:
     return described(
         SYSTEM,
@@ -240,6 +267,10 @@ DESCRIBED: Mapping[str, Mapping[str, Describe]] = {
     "/<resource_type>/_history": {"GET": of_type.history_of_type},
     "/<resource_type>/_search": {"POST": of_type.search_by_post},
     "/<resource_type>/<instance_id:resource_id>": {"GET": of_type.read},
+    "/Patient/<patient_id>/*": {"GET": _search_compartment},
+    "/Patient/<patient_id>/_search": {"POST": _search_compartment_by_post},
+    "/Patient/<patient_id>/<within:resource_type>": {"GET": of_type.search_within},
+    "/Patient/<patient_id>/<within:resource_type>/_search": {"POST": of_type.search_within_by_post},
     "/<resource_type>/<resource_id>/_history": {"GET": of_type.history_of_instance},
     "/<resource_type>/<resource_id>/_history/<version>": {"GET": of_type.vread},
 }

@@ -21,6 +21,9 @@ from fhir_facade.rest.openapi_operation import (
     taken,
 )
 from fhir_facade.rest.openapi_schemas import Schema, ref
+from fhir_facade.search.compartment import in_compartment
+
+_OF_PATIENT = parts.path_parameter("id", "The logical id of the patient.")
 
 
 def read(scene: Scene) -> Described:
@@ -100,6 +103,37 @@ def search_by_post(scene: Scene) -> Described:
         definition.type,
         f"search{definition.type}ByPost",
         "Search; no value comes to stand in a URL",
+        requestBody=form_body(parts.search_parameters(definition, scene.registry)),
+        responses=searchset("410", "413", "415"),
+        security=parts.security(definition, "s"),
+    )
+
+
+def search_within(scene: Scene) -> Described:
+    """`GET Patient/id/Type`."""
+    definition = scene.of
+    if not in_compartment(definition):
+        return None
+    return described(
+        definition.type,
+        f"search{definition.type}OfPatient",
+        "Search what belongs to one patient",
+        parameters=[_OF_PATIENT, *parts.search_parameters(definition, scene.registry)],
+        responses=searchset("410", "413"),
+        security=parts.security(definition, "s"),
+    )
+
+
+def search_within_by_post(scene: Scene) -> Described:
+    """`POST Patient/id/Type/_search`."""
+    definition = scene.of
+    if not in_compartment(definition):
+        return None
+    return described(
+        definition.type,
+        f"search{definition.type}OfPatientByPost",
+        "Search what belongs to one patient; no value comes to stand in a URL",
+        parameters=[_OF_PATIENT],
         requestBody=form_body(parts.search_parameters(definition, scene.registry)),
         responses=searchset("410", "413", "415"),
         security=parts.security(definition, "s"),

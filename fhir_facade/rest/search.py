@@ -1,4 +1,6 @@
-"""search by GET and POST, on one type and on several (R4 http.html#search)."""
+"""search by GET and POST, on one type and on several, everywhere or in a patient's compartment
+(R4 http.html#search, compartmentdefinition.html).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ from flask import Response, request
 
 from fhir_facade.errors import Forbidden, InvalidRequest, TooCostly, UnsupportedMediaType
 from fhir_facade.fhir import json
+from fhir_facade.mirror.criteria import CompartmentCriterion
 from fhir_facade.resources.definition import ResourceDefinition
 from fhir_facade.rest import unstored
 from fhir_facade.rest.accesses import Access, record
@@ -17,7 +20,11 @@ from fhir_facade.rest.negotiate import Form, negotiate
 from fhir_facade.rest.parts import RestParts
 from fhir_facade.rest.prefer import search_context
 from fhir_facade.rest.respond import respond
-from fhir_facade.search.compartment import refuse_other_patients, refuse_types_out_of_scope
+from fhir_facade.search.compartment import (
+    in_compartment,
+    refuse_other_patients,
+    refuse_types_out_of_scope,
+)
 from fhir_facade.search.cursor import PARAMETER, Position
 from fhir_facade.search.page import (
     PageContent,
@@ -56,7 +63,7 @@ class SearchViews:
         """`GET [base]/Type?…`."""
         access = self._authorizer.access(tenant, "search-type")
         definition = served_type(access, resource_type, "s")
-        return self.of_type(access, definition, _query_pairs())
+        return self.of_type(access, definition, query_pairs())
 
     def by_post(self, tenant: str, resource_type: str) -> Response:
         """`POST [base]/Type/_search`: parameters of the body after those of the URL. No link of the
@@ -64,25 +71,41 @@ class SearchViews:
         """
         access = self._authorizer.access(tenant, "search-type")
         definition = served_type(access, resource_type, "s")
-        return self.of_type(access, definition, [*_query_pairs(), *_form_pairs()])
+        return self.of_type(access, definition, [*query_pairs(), *form_pairs()])
 
     def all_by_get(self, tenant: str) -> Response:
         """`GET [base]?_type=…`."""
         access = self._authorizer.access(tenant, "search-system")
-        return self._of_types(access, _query_pairs())
+        return self.of_types(access, query_pairs())
 
     def all_by_post(self, tenant: str) -> Response:
         """`POST [base]/_search`, as `by_post`."""
         access = self._authorizer.access(tenant, "search-system")
-        return self._of_types(access, [*_query_pairs(), *_form_pairs()])
+        return self.of_types(access, [*query_pairs(), *form_pairs()])
 
     def of_type(
-        self, access: Access, definition: ResourceDefinition, pairs: list[Pair]
+        self,
+        access: Access,
+        definition: ResourceDefinition,
+        pairs: list[Pair],
+        patient_id: str | None = None,
     ) -> Response:
-        """The answer to a search on one type by these parameters."""
-        form = negotiate(request.environ.get("HTTP_ACCEPT"), pairs)
-        position, pairs = self._position(access, definition.type, pairs)
-        query = parse(definition, pairs, _context(access, position))
+        """The answer to a search on one type by these parameters; with `patient_id` in the
+        compartment of that patient."""
+        return _respond(*self.page_of_type(access, definition, pairs, patient_id))
+
+    def page_of_type(
+        self,
+        access: Access,
+        definition: ResourceDefinition,
+        pairs: list[Pair],
+        patient_id: str | None = None,
+    ) -> tuple[bytes, Form]:
+        """The same as the bytes of the Bundle, which are not indented yet, and their form."""
+        path = _path(definition.type, patient_id)
+        form = negotiate(access.environ.get("HTTP_ACCEPT"), pairs)
+        position, pairs = self._position(access, path, pairs)
+        query = _within(parse(definition, pairs, _context(access, position)), patient_id)
         _refuse_out_of_reach(access, definition, query)
         if definition.stored:
             with self._parts.database.read() as conn:
@@ -91,13 +114,18 @@ class SearchViews:
                 )
         else:
             page = unstored.search(self._parts, access.tenant, definition, query, position)
-        return self._answer(access, _Search(definition.type, query, page, position), form)
+        return self._answer(access, _Search(path, query, page, position), form)
 
-    def _of_types(self, access: Access, pairs: list[Pair]) -> Response:
-        form = negotiate(request.environ.get("HTTP_ACCEPT"), pairs)
-        position, pairs = self._position(access, "", pairs)
-        definitions, rest = searched_types(access, pairs)
-        queries = parse_types(definitions, rest, _context(access, position))
+    def of_types(
+        self, access: Access, pairs: list[Pair], patient_id: str | None = None
+    ) -> Response:
+        """The answer to a search on the types that `_type` names, or on all; as `of_type`."""
+        path = _path("*", patient_id)
+        form = negotiate(access.environ.get("HTTP_ACCEPT"), pairs)
+        position, pairs = self._position(access, path, pairs)
+        definitions, rest = searched_types(access, pairs, only_compartment=patient_id is not None)
+        parsed = parse_types(definitions, rest, _context(access, position))
+        queries = [_within(query, patient_id) for query in parsed]
         for definition, query in zip(definitions, queries, strict=True):
             _refuse_out_of_reach(access, definition, query)
         with self._parts.database.read() as conn:
@@ -106,7 +134,7 @@ class SearchViews:
             )
         named = [pair for pair in pairs if pair[0] == TYPE]
         query = replace(queries[0], used=(*named, *queries[0].used))
-        return self._answer(access, _Search("", query, page, position), form)
+        return _respond(*self._answer(access, _Search(path, query, page, position), form))
 
     def _position(
         self, access: Access, path: str, pairs: list[Pair]
@@ -126,7 +154,7 @@ class SearchViews:
         position = self._parts.cursors.open(slug, path, principal_of(access), cursors[0])
         return position, list(position.used)
 
-    def _answer(self, access: Access, search: _Search, form: Form) -> Response:
+    def _answer(self, access: Access, search: _Search, form: Form) -> tuple[bytes, Form]:
         page = search.page
         links = {"self": self._self_link(access, search)}
         if page.after is not None:
@@ -139,14 +167,14 @@ class SearchViews:
         content = PageContent(page.matches, page.included, page.total, links, issues)
         body = bundle(access.tenant.base, search.query, content)
         record(self._parts, access, 200, (*page.matches, *page.included))
-        return _respond(body, form)
+        return body, form
 
     def _self_link(self, access: Access, search: _Search) -> str:
         """What was searched. A GET shows the parameters that were applied; a POST, and a page that
         came from a cursor, a cursor: their values are in no URL.
         """
         base, query, page = access.tenant.base, search.query, search.page
-        if search.position is None and request.method != "POST":
+        if search.position is None and access.environ["REQUEST_METHOD"] != "POST":
             return self_url(base, search.path, query.used)
         here = search.position or Position(query.used, page.revision, None, page.total)
         try:
@@ -160,10 +188,25 @@ class SearchViews:
         return cursor_url(access.tenant.base, search.path, search.query.used, sealed)
 
 
+def _path(searched: str, patient_id: str | None) -> str:
+    """What a search is bound to and stands in its links: `Type`, nothing for all types, or these
+    below `Patient/id`."""
+    if patient_id is None:
+        return "" if searched == "*" else searched
+    return f"Patient/{patient_id}/{searched}"
+
+
+def _within(query: SearchQuery, patient_id: str | None) -> SearchQuery:
+    if patient_id is None:
+        return query
+    return replace(query, criteria=(CompartmentCriterion(patient_id), *query.criteria))
+
+
 def searched_types(
-    access: Access, pairs: list[Pair]
+    access: Access, pairs: list[Pair], *, only_compartment: bool = False
 ) -> tuple[list[ResourceDefinition], list[Pair]]:
-    """The types `_type` names, or every stored one the token may search; and the other parameters.
+    """The types `_type` names, or every stored one the token may search (`only_compartment`: of
+    those that the compartment of a patient may hold); and the other parameters.
 
     Raises as `served_type` does for a name, and Forbidden when the token may search nothing.
     """
@@ -181,6 +224,8 @@ def searched_types(
         ]
     if not definitions:
         raise Forbidden("The token's scopes cover no search.")
+    if only_compartment:
+        definitions = _compartment_types(definitions, named=bool(names))
     unstored = [one.type for one in definitions if not one.stored]
     if unstored:
         raise InvalidRequest(
@@ -189,6 +234,17 @@ def searched_types(
             expression=(TYPE,),
         )
     return definitions, rest
+
+
+def _compartment_types(
+    definitions: list[ResourceDefinition], *, named: bool
+) -> list[ResourceDefinition]:
+    within = [one for one in definitions if in_compartment(one)]
+    if not within or (named and len(within) < len(definitions)):
+        raise InvalidRequest(
+            "Not all of these types are in the compartment of a patient.", expression=(TYPE,)
+        )
+    return within
 
 
 def _refuse_out_of_reach(
@@ -203,12 +259,14 @@ def _context(access: Access, position: Position | None) -> SearchContext:
     return context if position is None else replace(context, lenient=False)
 
 
-def _query_pairs() -> list[Pair]:
+def query_pairs() -> list[Pair]:
+    """The parameters of the URL."""
     query: str = request.environ.get("QUERY_STRING", "")
     return read_pairs(query.encode("latin-1"))
 
 
-def _form_pairs() -> list[Pair]:
+def form_pairs() -> list[Pair]:
+    """The parameters of the body. Raises UnsupportedMediaType when it is no form."""
     content_type = request.environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     body = read_body()
     if content_type != _FORM and (body or content_type):

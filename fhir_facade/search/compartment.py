@@ -1,4 +1,6 @@
-"""A token for one patient that names another: refused by name, instead of answered with nothing."""
+"""The compartment of a patient (https://hl7.org/fhir/R4/compartmentdefinition-patient.html), and a
+token for one patient that names another: refused by name, instead of answered with nothing.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ from collections.abc import Iterable
 from fhir_facade.errors import Forbidden, OutOfCompartment
 from fhir_facade.mirror.criteria import (
     ChainCriterion,
+    CompartmentCriterion,
     Criterion,
     HasCriterion,
     IdCriterion,
@@ -17,6 +20,17 @@ from fhir_facade.resources.definition import ResourceDefinition
 from fhir_facade.search.query import SearchQuery
 
 _PATIENT_PARAMETERS = frozenset({"patient", "subject"})
+
+
+def in_compartment(definition: ResourceDefinition) -> bool:
+    """Whether the compartment of a patient may hold resources of the type. Binary is not in it: its
+    data is read one by one.
+    """
+    return (
+        definition.stored
+        and definition.type != "Binary"
+        and definition.reach in (ReachClass.PATIENT, ReachClass.INHERITED)
+    )
 
 
 def one_patient(reach: Reach, resource_type: str, letter: Letter) -> str | None:
@@ -76,6 +90,8 @@ def refuse_other_patients(definition: ResourceDefinition, query: SearchQuery, re
                 for target_type, target_id in criterion.values
                 if target_type == "Patient" or (not target_type and name in _PATIENT_PARAMETERS)
             }
+        elif isinstance(criterion, CompartmentCriterion):
+            named, name = {criterion.patient_id}, "Patient"
         else:
             continue
         if named - {patient}:

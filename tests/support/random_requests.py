@@ -64,6 +64,7 @@ class Requests:
             (self._probe, 12),
             (self._all_types, 2),
             (self._everything, 2),
+            (self._compartment, 2),
             (self._group, 1),
             (self._batch, 1),
         )
@@ -158,6 +159,14 @@ class Requests:
             )
         )
         return Asked("GET", f"/Patient{patient}/$everything?{urlencode(pairs)}".rstrip("?"))
+
+    def _compartment(self) -> Asked:
+        patient = self._random.choice(("p1", "p2", "p3", "p4", "nobody"))
+        kind = self._random.choice(
+            ("Appointment", "DiagnosticReport", "Patient", "Provenance", "*")
+        )
+        query = self._random.choice(("", "_count=1", "_total=accurate&_count=0", *SHAPES))
+        return Asked("GET", f"/Patient/{patient}/{kind}?{query}".rstrip("?"))
 
     def _group(self) -> Asked:
         return Asked(

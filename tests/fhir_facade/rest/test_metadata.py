@@ -162,6 +162,10 @@ def test_every_operation_it_names_is_at_its_levels(calm: RestApp, name: str) -> 
 NAMED = {
     "/Patient/$everything": "$everything",
     "/Patient/<patient_id>/$everything": "$everything",
+    "/Patient/<patient_id>/*": "search-system",
+    "/Patient/<patient_id>/_search": "search-system",
+    "/Patient/<patient_id>/<within:resource_type>": "search-type",
+    "/Patient/<patient_id>/<within:resource_type>/_search": "search-type",
     "/DocumentReference/$docref": "$docref",
     "/<resource_type>/$validate": "$validate",
     "/<resource_type>/<resource_id>/$validate": "$validate",
