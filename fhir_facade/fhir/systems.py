@@ -114,7 +114,6 @@ US_CORE_DOCUMENT_REFERENCE: Final = f"{_US_CORE}/StructureDefinition/us-core-doc
 US_CORE_DOCUMENT_CATEGORY: Final = f"{_US_CORE}/CodeSystem/us-core-documentreference-category"
 VS_US_CORE_DOCUMENT_TYPE: Final = f"{_US_CORE}/ValueSet/us-core-documentreference-type"
 US_CORE_PROVENANCE: Final = f"{_US_CORE}/StructureDefinition/us-core-provenance"
-US_CORE_SERVER: Final = f"{_US_CORE}/CapabilityStatement/us-core-server"
 BULK_DATA: Final = "http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data"
 BULK_GROUP_EXPORT: Final = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/group-export"
 BULK_PATIENT_EXPORT: Final = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/patient-export"

@@ -41,9 +41,10 @@ class _TypeWithin(BaseConverter):
 
 
 class _TypeName(BaseConverter):
-    """A first path segment that is neither `_search` nor `_history`, for the same reason."""
+    """A first path segment that is neither `_search` nor `_history` nor an operation, for the same
+    reason."""
 
-    regex = r"(?!_search\Z|_history\Z)[^/]+"
+    regex = r"(?!_search\Z|_history\Z|\$)[^/]+"
 
 
 def create_blueprint(parts: RestParts) -> Blueprint:

@@ -15,7 +15,7 @@ from fhir_facade.rest.parameters_body import parameter_pairs
 from fhir_facade.rest.search import SearchViews
 from fhir_facade.search.parse import NEGOTIATED, read_pairs
 from fhir_facade.search.query import Pair
-from fhir_facade.search.values.text import malformed
+from fhir_facade.search.values.text import malformed, showable
 
 NAMES = ("patient", "start", "end", "type", "on-demand", "_count")
 
@@ -47,7 +47,9 @@ def _search(given: list[Pair]) -> list[Pair]:
         )
     if asked.get("on-demand", "false") != "false":
         raise UnsupportedParameter(
-            "No document is made on demand.", diagnostics="Leave 'on-demand' out."
+            "No document is made on demand.",
+            diagnostics="Leave 'on-demand' out.",
+            expression=("on-demand",),
         )
     pairs = [("patient", asked["patient"]), ("status", "current")]
     pairs += [
@@ -66,6 +68,7 @@ def _once(pairs: list[Pair]) -> dict[str, str]:
             raise UnsupportedParameter(
                 "$docref takes no such parameter.",
                 diagnostics=f"Use one of: {', '.join(NAMES)}.",
+                expression=(showable(name),),
             )
         if name in given:
             raise malformed(name, "given once")

@@ -33,13 +33,13 @@ from fhir_facade.rest.respond import respond
 from fhir_facade.search.compartment import in_compartment
 from fhir_facade.search.cursor import PARAMETER, Position
 from fhir_facade.search.include_parameters import read_includes
-from fhir_facade.search.page import PageContent, bundle, cut_issue
+from fhir_facade.search.page import PageContent, bundle, cursor_url, cut_issue, self_url
 from fhir_facade.search.parse import NEGOTIATED, parse, read_pairs
 from fhir_facade.search.query import Include, Pair, SearchContext, SearchQuery
 from fhir_facade.search.run import SearchPage
 from fhir_facade.search.system import run_types
 from fhir_facade.search.values.date import date_criterion
-from fhir_facade.search.values.text import malformed
+from fhir_facade.search.values.text import malformed, showable
 
 NAMES = ("start", "end", "_since", "_type", "_count")
 _PERIODS = {"start": "ge", "end": "le"}
@@ -113,16 +113,23 @@ class EverythingViews:
     def _bundle(
         self, access: Access, path: str, asked: _Asked, query: SearchQuery, page: SearchPage
     ) -> bytes:
-        here = f"{access.tenant.base}/{path}"
-        links = {"self": here}
+        base = access.tenant.base
+        links = {
+            "self": self_url(base, path, asked.pairs)
+            if asked.position is None
+            else self._link(access, path, asked.position)
+        }
         if page.after is not None:
-            position = Position(asked.pairs, page.revision, page.after, page.total)
-            slug = access.tenant.slug
-            cursor = self._parts.cursors.seal(slug, path, principal_of(access), position)
-            links["next"] = f"{here}?{PARAMETER}={cursor}"
+            following = Position(asked.pairs, page.revision, page.after, page.total)
+            links["next"] = self._link(access, path, following)
         issues = [cut_issue()] if page.cut else []
         content = PageContent(page.matches, page.included, page.total, links, issues)
-        return bundle(access.tenant.base, query, content)
+        return bundle(base, query, content)
+
+    def _link(self, access: Access, path: str, position: Position) -> str:
+        slug = access.tenant.slug
+        cursor = self._parts.cursors.seal(slug, path, principal_of(access), position)
+        return cursor_url(access.tenant.base, path, (), cursor)
 
 
 def _queries(
@@ -205,6 +212,7 @@ def _once(pairs: tuple[Pair, ...]) -> dict[str, str]:
             raise UnsupportedParameter(
                 "$everything takes no such parameter.",
                 diagnostics=f"Use one of: {', '.join(NAMES)}.",
+                expression=(showable(name),),
             )
         if name in given:
             raise malformed(name, "given once")

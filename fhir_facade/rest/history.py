@@ -24,7 +24,7 @@ from fhir_facade.rest.parts import RestParts
 from fhir_facade.rest.read import checked_id, current_row, not_found
 from fhir_facade.rest.respond import respond
 from fhir_facade.search.cursor import PARAMETER, Position
-from fhir_facade.search.page import self_url
+from fhir_facade.search.page import cursor_url, self_url
 from fhir_facade.search.parse import NEGOTIATED, read_pairs
 from fhir_facade.search.query import DEFAULT_COUNT, MAX_COUNT, Pair
 from fhir_facade.search.values.text import showable
@@ -160,7 +160,7 @@ class HistoryViews:
     def _link(self, access: Access, place: str, position: Position) -> str:
         slug = access.tenant.slug
         cursor = self._parts.cursors.seal(slug, place, principal_of(access), position)
-        return f"{access.tenant.base}/{place}?{PARAMETER}={cursor}"
+        return cursor_url(access.tenant.base, place, (), cursor)
 
 
 def _place(position: Position) -> Place | None:

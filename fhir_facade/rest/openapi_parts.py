@@ -42,6 +42,7 @@ _FAILURES = {
     "406": "No JSON is acceptable.",
     "409": "The state of the thing forbids it.",
     "410": "Deleted, or an expired cursor.",
+    "412": "Another version than the one that If-Match or If-Unmodified-Since wants.",
     "413": "The body or the search is too large.",
     "414": "The URL is too long: search by POST.",
     "415": "The body is in a format that is not read.",
@@ -81,6 +82,8 @@ def failures() -> dict[str, Any]:
             headers["WWW-Authenticate"] = "What is wrong with the token, or which scope is missing."
         if status == "405":
             headers["Allow"] = "The methods that the path takes."
+        if status == "416":
+            headers["Content-Range"] = "How many bytes there are."
         if status in ("429", "502", "503", "504"):
             headers["Retry-After"] = "Seconds."
         if headers:

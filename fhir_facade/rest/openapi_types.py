@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fhir_facade.resources.definition import ResourceDefinition
+from fhir_facade.resources.qubs_attachments import CONTENT_TYPES
 from fhir_facade.rest import openapi_parts as parts
 from fhir_facade.rest.capability import interactions_of
 from fhir_facade.rest.openapi_operation import (
@@ -23,6 +24,8 @@ from fhir_facade.rest.openapi_operation import (
 from fhir_facade.rest.openapi_schemas import Schema, ref
 from fhir_facade.search.compartment import in_compartment
 
+_MEDIA_TYPES = (*sorted(set(CONTENT_TYPES.values())), "*/*")
+"""Those of documents; the last stands for what the store alone knows."""
 _OF_PATIENT = parts.path_parameter("id", "The logical id of the patient.")
 
 
@@ -51,7 +54,7 @@ def _instance(scene: Scene, name: str, verb: str, path: list[parts.Parameter]) -
         f"{name}{definition.type}",
         verb,
         parameters=[*path, *parts.shape(of_search=False), *parts.form(), *parts.conditions()],
-        responses=parts.answers(good, "410") | {"304": parts.NOT_MODIFIED},
+        responses=parts.answers(good, "410", "412") | {"304": parts.NOT_MODIFIED},
         security=parts.security(definition, "r"),
     )
 
@@ -227,8 +230,20 @@ def content(scene: Scene) -> Described:
     """`GET Binary/id`: bytes, or a resource."""
     definition = scene.registry["Binary"]
     good = parts.fhir(ref("Binary"), "The content as it is; as a resource for FHIR JSON.")
-    good["content"]["*/*"] = {"schema": TEXT}
-    part = {"description": "A range of the content.", "content": {"*/*": {"schema": TEXT}}}
+    good["content"] |= {kind: {} for kind in _MEDIA_TYPES}
+    good["headers"] = {
+        "ETag": parts.header("The version of the content."),
+        "Accept-Ranges": parts.header("bytes, where ranges can be had."),
+        "Content-Disposition": parts.header("Always an attachment."),
+    }
+    part = {
+        "description": "The range of the content.",
+        "content": {kind: {} for kind in _MEDIA_TYPES},
+        "headers": {
+            "Content-Range": parts.header("Which of how many bytes.", required=True),
+            "ETag": parts.header("The version of the content."),
+        },
+    }
     return described(
         "Binary",
         "readBinary",
@@ -239,7 +254,20 @@ def content(scene: Scene) -> Described:
             *parts.shape(of_search=False),
             *parts.form(),
             *parts.conditions(),
-            {"name": "Range", "in": "header", "schema": TEXT, "example": "bytes=0-1023"},
+            {
+                "name": "Range",
+                "in": "header",
+                "description": "One range; several are answered with the whole.",
+                "schema": TEXT,
+                "example": "bytes=0-1023",
+            },
+            {
+                "name": "If-Range",
+                "in": "header",
+                "description": "The ETag whose range is meant; of another version comes the whole.",
+                "schema": TEXT,
+                "example": '"1"',
+            },
         ],
         responses=parts.answers(good, "410", "413", "416", "502", "504")
         | {"206": part, "304": parts.NOT_MODIFIED},

@@ -42,6 +42,13 @@ from fhir_facade.search.values.token import token_criterion, uri_criterion
 
 NEGOTIATED = frozenset({"_format", "_pretty"})
 """Parameters about the form of the answer, read by the caller."""
+_LEFT_OUT = frozenset(
+    {
+        *("_contained", "_containedType", "_content", "_filter", "_in", "_list", "_query"),
+        *("_security", "_source", "_tag", "_text"),
+    }
+)
+"""What R4 defines for every type, and no type is searched by here."""
 MAX_PAIRS = 200
 MAX_VALUES = 2000
 """Values of a whole query, each counted for every type that a chain leads to: all of them stand in
@@ -184,8 +191,11 @@ def _check_known(definition: ResourceDefinition, name: str) -> None:
 def _unknown(definition: ResourceDefinition, name: str) -> UnsupportedParameter:
     shown = showable(name)
     known = ", ".join(["_id", "_lastUpdated", *(p.name for p in definition.search)])
+    text = f"Unknown search parameter '{shown}' for {definition.type}."
+    if name in _LEFT_OUT:
+        text = f"The search parameter '{shown}' of R4 is not supported here."
     return UnknownParameter(
-        f"Unknown search parameter '{shown}' for {definition.type}.",
+        text,
         diagnostics=f"Use one of: {known}. Prefer: handling=lenient leaves unknown parameters out.",
         expression=(shown,),
     )

@@ -58,6 +58,7 @@ def check_outcome(answer: Any, status: int) -> dict[str, Any]:
         ("POST", "/Patient", 405, "not-supported"),
         ("GET", "/Patient/_search/x/y", 404, "not-supported"),
         ("PUT", "/Nonsense/1", 404, "not-supported"),
+        ("POST", "/$validate", 404, "not-supported"),
         ("POST", "/metadata", 405, "not-supported"),
         ("GET", "/a/b/c/d/e", 404, "not-supported"),
         ("POST", "", 415, "not-supported"),

@@ -85,6 +85,17 @@ def test_the_example_of_each_parameter_works(
             assert answer.status_code == 200, (one["name"], value, answer.data)
 
 
+def test_contents_are_described_as_they_are_sent(document: dict[str, Any]) -> None:
+    answers = document["paths"]["/Binary/{id}"]["get"]["responses"]
+    for status in ("200", "206"):
+        assert {"application/pdf", "image/tiff", "*/*"} <= set(answers[status]["content"])
+        assert "ETag" in answers[status]["headers"]
+    assert answers["200"]["content"]["application/fhir+json"]["schema"]["$ref"].endswith("/Binary")
+    assert answers["206"]["headers"]["Content-Range"]["required"]
+    assert "Content-Range" in resolved(document, answers["416"])["headers"]
+    assert {"304", "404", "410", "413", "502", "503", "504"} <= set(answers)
+
+
 def test_operations_have_ids_tags_scopes_and_failures(document: dict[str, Any]) -> None:
     scheme = document["components"]["securitySchemes"]["smart"]
     flows = scheme["flows"]

@@ -91,6 +91,7 @@ def test_pages_keep_to_the_revision_of_the_first(rest: RestApp) -> None:
     first = rest.get("/Patient/p1/$everything?_count=2", DOCTOR).json
     assert first is not None
     links = {one["relation"]: one["url"] for one in first["link"]}
+    assert links["self"] == f"{base_of('acme')}/Patient/p1/$everything?_count=2"
     publish(rest.database, appointment("00", of_patient=1), appointment("zz", of_patient=1))
     rest_of_it = everything(rest, links["next"].removeprefix(base_of("acme")))[0]
     assert keys(first) + rest_of_it == OF_P1

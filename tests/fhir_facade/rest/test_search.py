@@ -249,6 +249,16 @@ def test_lenient_says_what_it_ignored(rest: RestApp) -> None:
     assert deep_check(found) == []
 
 
+def test_what_r4_has_and_no_type_here_is_refused_by_its_name(calm: RestApp) -> None:
+    answer = calm.get('/Patient?_filter=name eq "x"', DOCTOR)
+    assert answer.status_code == 400
+    assert answer.json is not None
+    (issue,) = answer.json["issue"]
+    assert issue["details"]["text"] == "The search parameter '_filter' of R4 is not supported here."
+    assert issue["expression"] == ["_filter"]
+    assert '"x"' not in issue["diagnostics"]
+
+
 def test_subsets_are_marked(rest: RestApp) -> None:
     found = bundle(rest.get("/Patient?_elements=birthDate&_id=p1", DOCTOR))
     resource = found["entry"][0]["resource"]
