@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from fhir_facade.fhir import json
 from fhir_facade.mirror.fetch import fetch
-from fhir_facade.mirror.version_writer import CATEGORY_PARAM
+from fhir_facade.mirror.tables import IS_CATEGORY
 from fhir_facade.resources.definition import ResourceDefinition
 from fhir_facade.resources.element_path import compile_path
 from fhir_facade.resources.extract import token_key
@@ -16,11 +16,11 @@ from fhir_facade.resources.extract import token_key
 MOST = 200
 """Categories listed of a type at most."""
 
-_NEXT = """
+_NEXT = f"""
 SELECT t.code, t.system, t.version_pk FROM index_token t
-WHERE t.tenant = ? AND t.type = ? AND t.param = ? AND (t.code, t.system) > (?, ?)
+WHERE t.tenant = ? AND t.type = ? AND t.{IS_CATEGORY} AND (t.code, t.system) > (?, ?)
 ORDER BY t.code, t.system LIMIT 1
-"""
+"""  # noqa: S608 - of constants
 _BODY = "SELECT body FROM resource_version WHERE pk = ?"
 
 
@@ -42,7 +42,7 @@ def categories_in_use(
     found: list[Category] = []
     place = ("", "")
     while len(found) < MOST:
-        rows = fetch(conn, _NEXT, (tenant, definition.type, CATEGORY_PARAM, *place))
+        rows = fetch(conn, _NEXT, (tenant, definition.type, *place))
         if not rows:
             break
         code, system, version = rows[0]

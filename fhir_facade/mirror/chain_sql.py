@@ -15,10 +15,21 @@ from fhir_facade.mirror.criteria import (
     DateValue,
     HasCriterion,
 )
-from fhir_facade.mirror.criteria_sql import Scope, condition, date_within
+from fhir_facade.mirror.criteria_sql import condition, date_within, referring
+from fhir_facade.mirror.index_sql import Scope
 from fhir_facade.mirror.plan import Query
 from fhir_facade.mirror.reach_sql import ReachScope, reached
-from fhir_facade.mirror.sql import NEVER, Condition, Sql, either, exists, one_of, run, wrap
+from fhir_facade.mirror.sql import (
+    NEVER,
+    Condition,
+    Sql,
+    either,
+    exists,
+    one_of,
+    run,
+    unindexed,
+    wrap,
+)
 
 _NOT_DELETED = Sql("v.deleted = false")
 _VALID = (
@@ -69,19 +80,11 @@ def _chained(
     if few is None:
         hanging = wanted._replace(bounds=(_NOT_DELETED, Sql("v.id = t.target_id")))
         one = exists(wrap("SELECT 1 ", hanging.along(scope.conn), ""), scope.dialect)
+        here = "SELECT 1 FROM index_reference t WHERE t.version_pk = v.pk AND t.param = ?"
         hop = Sql(f"{here} AND t.target_type = ? AND {one.text}", (param, target, *one.values))
         return Condition(exists(hop, scope.dialect))
-    found = _column(scope, Sql(f"SELECT v.id {few.text}", few.values))
-    if not found:
-        return NEVER
-    named = one_of("t.target_id", found, scope.dialect)
-    referring = _valid(scope, scope.type, param, target)
-    rows = Sql(
-        f"SELECT t.version_pk FROM index_reference t WHERE {_VALID} AND {named.text}",  # noqa: S608
-        (*referring, *named.values),
-    )
-    hop = Sql(f"{here} AND t.target_type = ? AND {named.text}", (param, target, *named.values))
-    return Condition(exists(hop, scope.dialect), rows, exact=True)
+    found = _column(scope, wrap("SELECT DISTINCT id FROM (", few, ") d"))
+    return referring(param, [(target, one) for one in found], scope) if found else NEVER
 
 
 def _having(
@@ -89,7 +92,7 @@ def _having(
 ) -> Condition:
     scope = within.scope
     wanted = _matching(source, inner, within, now_us)
-    referring = _valid(scope, source, param, scope.type)
+    valid = _valid(scope, source, param, scope.type)
     few = wanted.few(scope.conn)
     if few is None:
         hanging = wanted._replace(bounds=(_NOT_DELETED, Sql("v.pk = t.version_pk")))
@@ -97,29 +100,25 @@ def _having(
         hop = Sql(
             f"SELECT 1 FROM index_reference t WHERE {_VALID}"  # noqa: S608
             f" AND t.target_id = v.id AND {one.text}",
-            (*referring, *one.values),
+            (*valid, *one.values),
         )
         return Condition(exists(hop, scope.dialect))
     # By version only: the look-up index would be gone through as a whole.
     referred = (
         "SELECT DISTINCT t.target_id FROM index_reference t WHERE t.param = ? AND t.target_type = ?"
     )
-    found = _column(
-        scope,
-        Sql(
-            f"{referred} AND t.version_pk IN (SELECT v.pk {few.text})",
-            (param, scope.type, *few.values),
-        ),
-    )
+    source = f"{referred} AND t.version_pk IN (SELECT version_pk FROM ("  # noqa: S608
+    listed = wrap(source, few, ") d)")
+    found = _column(scope, Sql(listed.text, (param, scope.type, *few.values)))
     if not found:
         return NEVER
     named = one_of("w.id", found, scope.dialect)
     of_type = (
-        "SELECT w.pk AS version_pk FROM resource_version w WHERE w.tenant = ? AND w.type = ?"
-        " AND w.to_revision > ? AND w.from_revision <= ?"
+        "SELECT w.pk AS version_pk, w.id FROM resource_version w WHERE w.tenant = ? AND w.type = ?"
+        " AND w.to_revision > ? AND"
     )
     rows = Sql(
-        f"{of_type} AND {named.text}",
+        f"{of_type} {unindexed('w.from_revision', scope.conn)} <= ? AND {named.text}",
         (scope.tenant, scope.type, scope.revision, scope.revision, *named.values),
     )
     return Condition(one_of("v.id", found, scope.dialect), rows, exact=True)

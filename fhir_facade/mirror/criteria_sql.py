@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
-
-from sqlalchemy import Connection
 
 from fhir_facade.mirror.amounts_sql import number_is, quantity_is
 from fhir_facade.mirror.criteria import (
@@ -25,39 +22,22 @@ from fhir_facade.mirror.criteria import (
     UriCriterion,
 )
 from fhir_facade.mirror.dates_sql import WIDE, dates_are, slack_of, starts_if_narrow
+from fhir_facade.mirror.index_sql import FEW_WAYS, Scope, compartments, indexed
 from fhir_facade.mirror.sql import (
     NEVER,
     Condition,
     Sql,
     any_of,
-    exists,
     join,
     one_of,
     run,
     unindexed,
     wrap,
 )
-from fhir_facade.mirror.version_writer import CATEGORY_PARAM
 from fhir_facade.resources.extract import FOLDED_LENGTH, fold, storable, token_key
 
 INSTANT_WIDTH_US = 1_000
 """Instants are shown in whole milliseconds, so `_lastUpdated` names a millisecond."""
-
-
-class Scope(NamedTuple):
-    """Where a search looks: a type of a tenant at a revision, on the database behind `conn`; with
-    `at_any_time` at all its versions."""
-
-    conn: Connection
-    tenant: str
-    type: str
-    revision: int
-    at_any_time: bool = False
-
-    @property
-    def dialect(self) -> str:
-        """`sqlite` or `postgresql`."""
-        return self.conn.dialect.name
 
 
 def condition(criterion: OwnCriterion, scope: Scope, now_us: int) -> Condition:
@@ -68,18 +48,19 @@ def condition(criterion: OwnCriterion, scope: Scope, now_us: int) -> Condition:
         case NothingCriterion():
             return NEVER
         case CompartmentCriterion(patient_id):
-            return compartments(scope, Sql("c.patient_id = ?", (patient_id,)))
+            return compartments(scope, Sql("t.patient_id = ?", (patient_id,)))
         case DateCriterion("_lastUpdated", dates):
             return _last_updated(dates, scope, now_us)
         case DateCriterion(param, dates):
             return date_within(param, (dates,), scope, now_us)
         case TokenCriterion(param, tokens, negated):
             wanted = _any_token(tokens, scope.dialect)
-            found = indexed("index_token", param, wanted, scope)
+            found = indexed("index_token", param, wanted, scope, _single_tokens(tokens))
             return _negated(found) if negated else found
         case StringCriterion(param, mode, texts):
-            wanted = any_of([_string(mode, text, scope.dialect) for text in texts])
-            return indexed("index_string", param, wanted, scope)
+            each = [_string(mode, text, scope.dialect) for text in texts]
+            ways = each if mode == "exact" else ()
+            return indexed("index_string", param, any_of(each), scope, ways)
         case UriCriterion(param, mode, uris):
             wanted = any_of([_uri(mode, uri, scope.dialect) for uri in uris])
             return indexed("index_token", param, wanted, scope)
@@ -90,8 +71,7 @@ def condition(criterion: OwnCriterion, scope: Scope, now_us: int) -> Condition:
             wanted = any_of([quantity_is(quantity) for quantity in quantities])
             return indexed("index_quantity", param, wanted, scope)
         case ReferenceCriterion(param, targets):
-            wanted = references_to(targets, scope.dialect)
-            return indexed("index_reference", param, wanted, scope)
+            return referring(param, targets, scope)
         case MissingCriterion(param, kind, missing):
             found = indexed(f"index_{kind}", param, None, scope)
             return _negated(found) if missing else found
@@ -113,58 +93,15 @@ def date_within(
     return found._replace(rows=join(" UNION ALL ", listed))
 
 
-def indexed(table: str, param: str, wanted: Sql | None, scope: Scope) -> Condition:
-    """The condition that the version has a row `t` in an index table, of this parameter and as
-    `wanted` says."""
-    given = Sql("", ()) if wanted is None else wrap(" AND ", wanted, "")
-    valid = valid_at(scope, "t")
-    everywhere = Sql(
-        f"t.tenant = ? AND t.type = ? AND t.param = ?{valid.text}{given.text}",
-        (scope.tenant, scope.type, param, *valid.values, *given.values),
-    )
-    here = everywhere
-    if scope.dialect == "sqlite":
-        # Without the columns of the look-up index, which SQLite would take for the better way in.
-        here = Sql(f"t.param = ?{given.text}", (param, *given.values))
-    return Condition(
-        test=exists(
-            wrap(f"SELECT 1 FROM {table} t WHERE t.version_pk = v.pk AND ", here, ""),  # noqa: S608
-            scope.dialect,
-        ),
-        rows=wrap(f"SELECT t.version_pk FROM {table} t WHERE ", everywhere, ""),  # noqa: S608
-        exact=True,
-        # A tombstone keeps its categories and nothing else.
-        living=param != CATEGORY_PARAM and not scope.at_any_time,
-    )
+def referring(param: str, targets: Sequence[tuple[str, str]], scope: Scope) -> Condition:
+    """The condition that the version refers by `param` to one of the resources, given by type and
+    id; of any type when that is ''."""
+    ways = [_references_to([target], scope.dialect) for target in targets[: FEW_WAYS + 1]]
+    wanted = _references_to(targets, scope.dialect)
+    return indexed("index_reference", param, wanted, scope, ways)
 
 
-def compartments(
-    scope: Scope, test: Sql, listing: str = "compartment c", listed: Sql | None = None
-) -> Condition:
-    """The condition that a row `c` of the version's compartments passes the test. `listing`: the
-    tables to list such rows from, which on SQLite is the order of the look-ups, where they pass
-    `listed`, the test if there is none."""
-    valid = valid_at(scope, "c")
-    at = f"c.tenant = ? AND c.type = ?{valid.text} AND "
-    values = (scope.tenant, scope.type, *valid.values)
-    here = "SELECT 1 FROM compartment c WHERE c.version_pk = v.pk AND "
-    all_of_them = f"SELECT c.version_pk FROM {listing} WHERE {at}"  # noqa: S608
-    return Condition(
-        test=exists(wrap(here, test, ""), scope.dialect),
-        rows=join("", (Sql(all_of_them, values), listed or test)),
-        exact=True,
-    )
-
-
-def valid_at(scope: Scope, alias: str) -> Sql:
-    """` AND …`: that rows of an index or compartment table are of versions the scope looks at."""
-    if scope.at_any_time:
-        return Sql("")
-    text = f" AND {alias}.to_revision > ? AND {alias}.from_revision <= ?"
-    return Sql(text, (scope.revision, scope.revision))
-
-
-def references_to(targets: Iterable[tuple[str, str]], dialect: str) -> Sql:
+def _references_to(targets: Iterable[tuple[str, str]], dialect: str) -> Sql:
     """The condition that an index row `t` refers to one of the resources, given by type and id; of
     any type when that is ''."""
     by_type: dict[str, list[str]] = {}
@@ -196,6 +133,12 @@ def token_of(system: str | None, code: str | None) -> Sql:
 
 def _negated(found: Condition) -> Condition:
     return Condition(wrap("NOT ", found.test, ""))
+
+
+def _single_tokens(values: Sequence[TokenValue]) -> list[Sql]:
+    if any(value.code is None for value in values):
+        return []
+    return [token_of(value.system, value.code) for value in values[: FEW_WAYS + 1]]
 
 
 def _any_token(values: Sequence[TokenValue], dialect: str) -> Sql:
@@ -255,7 +198,9 @@ def from_revisions(wanted: Sql, scope: Scope) -> Condition:
     """The condition on `@`, the revision from which a version is valid."""
     column = "v.from_revision"
     test = Sql(wanted.text.replace("@", unindexed(column, scope.conn)), wanted.values)
-    of_type = "SELECT v.pk AS version_pk FROM resource_version v WHERE v.tenant = ? AND v.type = ?"
+    of_type = (
+        "SELECT v.pk AS version_pk, v.id FROM resource_version v WHERE v.tenant = ? AND v.type = ?"
+    )
     listing = Sql(
         f"{of_type} AND {wanted.text.replace('@', column)}",
         (scope.tenant, scope.type, *wanted.values),

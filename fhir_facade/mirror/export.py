@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from fhir_facade.mirror.criteria_sql import Scope, from_revisions
+from fhir_facade.mirror.criteria_sql import from_revisions
 from fhir_facade.mirror.fetch import fetch
+from fhir_facade.mirror.index_sql import Scope
 from fhir_facade.mirror.plan import Query
 from fhir_facade.mirror.reach_sql import READING, ReachScope, in_group, reached
 from fhir_facade.mirror.sql import ALWAYS, Condition, Sql, either, one_of

@@ -20,8 +20,9 @@ from fhir_facade.mirror.criteria import (
     Place,
     SortKey,
 )
-from fhir_facade.mirror.criteria_sql import Scope, indexed, references_to
+from fhir_facade.mirror.criteria_sql import referring
 from fhir_facade.mirror.export import ExportSlice, export_deleted, export_rows
+from fhir_facade.mirror.index_sql import Scope
 from fhir_facade.mirror.memberships import memberships
 from fhir_facade.mirror.order import places_of, sorted_page
 from fhir_facade.mirror.plan import Query
@@ -128,9 +129,8 @@ def reverse_included(
     rows: dict[int, Row] = {}
     for start in range(0, len(targets), _CHUNK):
         chunk = targets[start : start + _CHUNK]
-        wanted = references_to([(one.type, one.id) for one in chunk], conn.dialect.name)
-        referring = indexed("index_reference", param, wanted, scope)
-        query = _within_reach(conn, tenant, resource_type, reach, revision, referring)
+        wanted = referring(param, [(one.type, one.id) for one in chunk], scope)
+        query = _within_reach(conn, tenant, resource_type, reach, revision, wanted)
         rows.update({row.pk: row for row in query.page(conn, limit)})
     return sorted(rows.values(), key=lambda row: row.id)[:limit]
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from fhir_facade.mirror.criteria_sql import Scope
 from fhir_facade.mirror.find import admitted
+from fhir_facade.mirror.index_sql import Scope
 from fhir_facade.mirror.plan import SOME_ROWS, from_list, shortest
 from fhir_facade.mirror.reach_sql import ReachScope, reached
 from fhir_facade.mirror.sql import Sql, join, one_of, run

@@ -2,7 +2,8 @@
 
 Where a condition lists few rows these are sorted. Otherwise the rows are met along the index of the
 first key, so that a page costs the same in a large type as in a small one; rows without a value
-come behind, by the other keys and by id.
+come behind, by the other keys and by id. Rows of one value lie by id: only further keys have all of
+those sorted with which a page ends.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from fhir_facade.mirror.criteria import Place, SortKey
-from fhir_facade.mirror.plan import Query
+from fhir_facade.mirror.index_sql import valid_parts
+from fhir_facade.mirror.plan import Query, visiting
 from fhir_facade.mirror.sql import Sql, any_of, exists, join, run, wrap
 from fhir_facade.mirror.versions import ROW_NAMES, Row
 
@@ -27,15 +29,25 @@ _COLUMNS = {
 }
 
 
+class _At(NamedTuple):
+    """Where a row's key, id and first revision stand in a query."""
+
+    pk: str = "v.pk"
+    id: str = "v.id"
+    revision: str = "v.from_revision"
+
+
 class _Term(NamedTuple):
-    """A key as an expression on `v`, the way it goes, and whether it may be null."""
+    """A key as an expression, the way it goes, and whether it may be null."""
 
     value: Sql
-    descending: bool
-    nullable: bool
+    descending: bool = False
+    nullable: bool = False
 
 
-_BY_ID = _Term(Sql("v.id"), descending=False, nullable=False)
+_VERSIONS = _At()
+_LISTED = _At("d.version_pk", "d.id")
+_WALKED = _At("o.version_pk", "o.id", "o.from_revision")
 
 
 def sorted_page(
@@ -43,12 +55,23 @@ def sorted_page(
 ) -> list[Row]:
     """The next rows in the order of the keys, then of ids."""
     few = query.few(conn) or query.reachable(conn)
-    if few is not None or keys[0].kind in ("id", "revision"):
-        source = few if few is not None else query.along(conn)
-        return _page(conn, source, [_term(key) for key in keys], after, limit)
+    if few is not None:
+        at, visit = _LISTED, ""
+        if any(key.kind == "revision" for key in keys):
+            at, visit = _VERSIONS, visiting(conn, "d.version_pk")
+        return _page(
+            conn,
+            wrap("FROM (", few, f") d {visit} WHERE 1 = 1"),
+            _terms(keys, at),
+            after,
+            limit,
+            at,
+        )
+    if keys[0].kind in ("id", "revision"):
+        return _page(conn, query.along(conn), _terms(keys), after, limit)
     rows: list[Row] = []
     if after is None or after[0] is not None:
-        rows = _along_index(conn, query, keys, after, limit)
+        rows = _rows(conn, _Walk(conn, query, keys).page(after, limit))
     if len(rows) < limit:
         behind = after[1:] if after is not None and after[0] is None else None
         rows += _without_value(conn, query, keys, behind, limit - len(rows))
@@ -59,7 +82,7 @@ def places_of(conn: Connection, keys: Sequence[SortKey], rows: Sequence[Row]) ->
     """For each row, where a page ends whose last row it is."""
     if not rows:
         return []
-    listed = join(", ", (Sql("v.pk"), *(_term(key).value for key in keys), Sql("v.id")))
+    listed = join(", ", (Sql("v.pk"), *(term.value for term in _terms(keys))))
     marks = ", ".join("?" * len(rows))
     text = f"SELECT {listed.text} FROM resource_version v WHERE v.pk IN ({marks})"  # noqa: S608
     found = run(conn, Sql(text, (*listed.values, *(row.pk for row in rows))))
@@ -67,31 +90,86 @@ def places_of(conn: Connection, keys: Sequence[SortKey], rows: Sequence[Row]) ->
     return [places[row.pk] for row in rows]
 
 
-def _along_index(
-    conn: Connection, query: Query, keys: Sequence[SortKey], after: Place | None, limit: int
-) -> list[Row]:
-    table, column = _COLUMNS[keys[0].kind]
-    param, revision = keys[0].param, query.revision
-    visit = "resource_version v ON v.pk = o.version_pk"
-    if conn.dialect.name != "sqlite":
-        # Which keeps it to this order, as SQLite keeps to that of any CROSS JOIN.
-        visit = "LATERAL (SELECT * FROM resource_version WHERE pk = o.version_pk OFFSET 0) v"
-    source = f"FROM {table} o CROSS JOIN {visit} WHERE "
-    valid = Sql(
-        "o.tenant = ? AND o.type = ? AND o.param = ?"
-        " AND o.to_revision > ? AND o.from_revision <= ?",
-        (query.tenant, query.type, param, revision, revision),
-    )
-    firsts = f"SELECT t.n FROM {table} t WHERE t.version_pk = v.pk AND t.param = ?"  # noqa: S608
-    once = Sql(f"o.n = ({firsts} ORDER BY t.{column}{_way(keys[0])}, t.n LIMIT 1)", (param,))
-    walked = wrap(source, join(" AND ", (valid, once, query.where(conn))), "")
-    first = _Term(Sql(f"o.{column}"), keys[0].descending, nullable=False)
-    terms = [first, *(_term(key) for key in keys[1:])]
-    if after is not None:
-        # Follows from the place, and gives the walk its start.
-        start = Sql(f"o.{column} {'<=' if first.descending else '>='} ?", (after[0],))
-        walked = join(" AND ", (walked, start))
-    return _page(conn, walked, terms, after, limit)
+class _Walk:
+    """Along the index of the first key, where each version is met at its first value."""
+
+    def __init__(self, conn: Connection, query: Query, keys: Sequence[SortKey]) -> None:
+        self._conn = conn
+        table, column = _COLUMNS[keys[0].kind]
+        self._value = f"o.{column}"
+        self._way = " DESC" if keys[0].descending else ""
+        self._beyond = "<" if keys[0].descending else ">"
+        self._behind_ties = _terms(keys[1:], _WALKED)
+        self._by_ids = len(keys) == 1
+        once = (
+            f"o.n = (SELECT t.n FROM {table} t WHERE t.version_pk = o.version_pk AND t.param = ?"  # noqa: S608
+            f" ORDER BY t.{column}{self._way}, t.n LIMIT 1)"
+        )
+        tests = [Sql(once, (keys[0].param,))]
+        source = f"FROM {table} o"
+        if not query.unconditional:
+            source += f" {visiting(conn, 'o.version_pk')}"
+            tests.append(query.where(conn))
+        head = Sql(
+            f"{source} WHERE o.tenant = ? AND o.type = ? AND o.param = ?",
+            (query.tenant, query.type, keys[0].param),
+        )
+        self._parts = [
+            join(" AND ", (join("", (head, valid)), *tests))
+            for valid in valid_parts(query.revision, "o", by_value=table == "index_reference")
+        ]
+
+    def page(self, after: Place | None, limit: int) -> list[int]:
+        """Keys of the next versions."""
+        if after is None:
+            return self._from(None, limit)
+        tied = Sql(f"{self._value} = ?", (after[0],))
+        rest = _behind(self._behind_ties, after[1:])
+        found = self._read(join(" AND ", (tied, rest)), self._behind_ties, limit)
+        if len(found) < limit:
+            beyond = Sql(f"{self._value} {self._beyond} ?", (after[0],))
+            found += self._from(beyond, limit - len(found))
+        return found
+
+    def _from(self, bound: Sql | None, limit: int) -> list[int]:
+        by_value = _Term(Sql(self._value), descending=bool(self._way))
+        bounds = () if bound is None else (bound,)
+        if self._by_ids and not self._way:
+            return self._read(bound, (by_value, *self._behind_ties), limit)
+        values = self._read(bound, (by_value,), limit, self._value)
+        if not values:
+            return []
+        before = Sql(f"{self._value} {'>' if self._way else '<'} ?", (values[-1],))
+        found: list[int] = []
+        if values[0] != values[-1]:
+            terms = (by_value, *self._behind_ties)
+            found = self._read(join(" AND ", (*bounds, before)), terms, limit)
+        tied = Sql(f"{self._value} = ?", (values[-1],))
+        return found + self._read(tied, self._behind_ties, limit - len(found))
+
+    def _read(
+        self, bound: Sql | None, terms: Sequence[_Term], limit: int, what: str = "o.version_pk"
+    ) -> list[Any]:
+        parts = []
+        names = [f"k{number}" for number in range(len(terms))]
+        values = [
+            Sql(f"{term.value.text} AS {name}", term.value.values)
+            for term, name in zip(terms, names, strict=True)
+        ]
+        columns = join(", ", (Sql(f"{what} AS found"), *values))
+        order = join(", ", [part for term in terms for part in _ordering(term)])
+        for source in self._parts:
+            where = source if bound is None else join(" AND ", (source, bound))
+            text = f"SELECT {columns.text} {where.text} ORDER BY {order.text} LIMIT ?"
+            marked = (*columns.values, *where.values, *order.values, limit)
+            parts.append(Sql(f"SELECT * FROM ({text}) p", marked))  # noqa: S608
+        merged = [
+            term._replace(value=Sql(f"u.{name}")) for term, name in zip(terms, names, strict=True)
+        ]
+        last = join(", ", [part for term in merged for part in _ordering(term)])
+        union = join(" UNION ALL ", parts)
+        text = f"SELECT found FROM ({union.text}) u ORDER BY {last.text} LIMIT ?"  # noqa: S608
+        return [row[0] for row in run(self._conn, Sql(text, (*union.values, limit)))]
 
 
 def _without_value(
@@ -104,20 +182,27 @@ def _without_value(
     )
     none = wrap("NOT ", exists(value, conn.dialect.name), "")
     rest = query._replace(bounds=(*query.bounds, none))
-    if len(keys) == 1:
-        return rest._replace(after=None if after is None else str(after[0])).page(conn, limit)
-    return _page(conn, rest.along(conn), [_term(key) for key in keys[1:]], after, limit)
+    return _page(conn, rest.along(conn), _terms(keys[1:]), after, limit)
 
 
 def _page(
-    conn: Connection, source: Sql, terms: Sequence[_Term], after: Place | None, limit: int
+    conn: Connection,
+    source: Sql,
+    terms: Sequence[_Term],
+    after: Place | None,
+    limit: int,
+    at: _At = _VERSIONS,
 ) -> list[Row]:
-    ordered = [*terms, _BY_ID]
     if after is not None:
-        source = join(" AND ", (source, _behind(ordered, after)))
-    order = join(", ", [part for term in ordered for part in _ordering(term)])
-    text = f"SELECT v.pk {source.text} ORDER BY {order.text} LIMIT ?"
-    pks = [row[0] for row in run(conn, Sql(text, (*source.values, *order.values, limit)))]
+        source = join(" AND ", (source, _behind(terms, after)))
+    order = join(", ", [part for term in terms for part in _ordering(term)])
+    text = f"SELECT {at.pk} {source.text} ORDER BY {order.text} LIMIT ?"
+    found = run(conn, Sql(text, (*source.values, *order.values, limit)))
+    return _rows(conn, [row[0] for row in found])
+
+
+def _rows(conn: Connection, pks: Sequence[int]) -> list[Row]:
+    """The versions, in this order."""
     if not pks:
         return []
     marks = ", ".join("?" * len(pks))
@@ -126,22 +211,20 @@ def _page(
     return [found[pk] for pk in pks]
 
 
-def _term(key: SortKey) -> _Term:
+def _terms(keys: Sequence[SortKey], at: _At = _VERSIONS) -> list[_Term]:
+    """The keys, then the id."""
+    return [*(_term(key, at) for key in keys), _Term(Sql(at.id))]
+
+
+def _term(key: SortKey, at: _At) -> _Term:
     if key.kind == "id":
-        return _Term(Sql("v.id"), key.descending, nullable=False)
+        return _Term(Sql(at.id), key.descending)
     if key.kind == "revision":
-        return _Term(Sql("v.from_revision"), key.descending, nullable=False)
+        return _Term(Sql(at.revision), key.descending)
     table, column = _COLUMNS[key.kind]
     end = "max" if key.descending else "min"
-    value = Sql(
-        f"(SELECT {end}(t.{column}) FROM {table} t WHERE t.version_pk = v.pk AND t.param = ?)",  # noqa: S608
-        (key.param,),
-    )
-    return _Term(value, key.descending, nullable=True)
-
-
-def _way(key: SortKey) -> str:
-    return " DESC" if key.descending else ""
+    value = f"SELECT {end}(t.{column}) FROM {table} t WHERE t.version_pk = {at.pk} AND t.param = ?"  # noqa: S608
+    return _Term(Sql(f"({value})", (key.param,)), key.descending, nullable=True)
 
 
 def _ordering(term: _Term) -> list[Sql]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from fhir_facade.mirror.sql import ALWAYS, Condition, Sql, join, run, unindexed, wrap
+from fhir_facade.mirror.sql import ALWAYS, Condition, Sql, Walk, join, run, unindexed, wrap
 from fhir_facade.mirror.tables import OPEN
 from fhir_facade.mirror.versions import ROW_NAMES, Row
 
@@ -53,9 +53,8 @@ class Query(NamedTuple):
 
     def total(self, conn: Connection, at_most: int | None) -> int:
         """How many rows there are; counting stops at `at_most`."""
-        listing = self._only_listing()
-        if listing is not None:
-            distinct = wrap("SELECT DISTINCT version_pk FROM (", listing, ") z")
+        if self.bounds == _LIVING and self.after is None and (only := self._only()) is not None:
+            distinct = wrap("SELECT DISTINCT version_pk FROM (", only, ") z")
             return _listed(conn, distinct, OPEN if at_most is None else at_most)
         few = shortest(conn, self._restricting(), FEW_ROWS)
         matches = self._by(conn, few or self._longer_list(conn))
@@ -68,28 +67,38 @@ class Query(NamedTuple):
 
     def page(self, conn: Connection, limit: int) -> list[Row]:
         """The first rows by id."""
-        few, listed = _shortest_of(conn, self._restricting(), FEW_ROWS)
-        longer = few is None and len(self._restricting()) > 1
+        restricting = self._restricting()
+        if len(restricting) == 1 and restricting[0].walks:
+            return self._walked(conn, restricting[0], limit)
+        few, listed = _shortest_of(conn, restricting, FEW_ROWS)
+        longer = few is None and len(restricting) > 1
+        visited = few is not None and not self._decides(few)
         steps = _FIRST_STEPS if longer else listed // _PART_OF_LIST
-        if longer or (few is not None and listed > _PAGES_LISTED * limit):
+        if longer or (visited and listed > _PAGES_LISTED * limit):
             page = self._near_page(conn, limit, steps)
             if page is not None:
                 return page
         if longer:
             few = self._longer_list(conn)
-        return self._rows(conn, few, limit)
+        if few is None:
+            walked = next((one for one in restricting if one.walks), None)
+            if walked is None:
+                return self._along_ids(conn, limit)
+            return self._walked(conn, walked, limit)
+        return self._sorted(conn, few, limit)
 
     def few(self, conn: Connection) -> Sql | None:
-        """`FROM … WHERE …` starting from a condition that lists few rows; None without one."""
+        """`SELECT … version_pk, id` of all rows, starting from a condition that lists few; None
+        without one."""
         few = shortest(conn, self._restricting(), FEW_ROWS)
-        return None if few is None else self._by(conn, few)
+        return None if few is None else self._list(conn, few)
 
     def reachable(self, conn: Connection) -> Sql | None:
-        """`FROM … WHERE …` starting from what the first condition lists, the reach, if that is not
-        too much; None otherwise. Along another order than by id, a group's rows may all be far."""
+        """As `few`, starting from what the first condition lists, the reach, if that is not too
+        much; None otherwise. Along another order than by id, a group's rows may all be far."""
         reach = tuple(condition for condition in self.conditions[:1] if condition != ALWAYS)
         some = shortest(conn, reach, SOME_ROWS)
-        return None if some is None else self._by(conn, some)
+        return None if some is None else self._list(conn, some)
 
     def along(self, conn: Connection) -> Sql:
         """`FROM … WHERE …` that tests each row."""
@@ -101,13 +110,22 @@ class Query(NamedTuple):
         text = f"SELECT v.type, v.id {matches.text} ORDER BY v.id LIMIT ?"
         return [(row[0], row[1]) for row in run(conn, Sql(text, (*matches.values, limit)))]
 
-    def _only_listing(self) -> Sql | None:
-        """What lists all rows and none beside them, if one condition does."""
+    def _only(self) -> Sql | None:
+        """What lists all rows that meet the conditions and none beside them, if one does."""
         restricting = self._restricting()
-        if len(restricting) != 1 or self.bounds != _LIVING or self.after is not None:
+        if len(restricting) != 1 or not self._decides(restricting[0]):
             return None
-        [only] = restricting
-        return only.rows if only.exact and only.living else None
+        return restricting[0].rows
+
+    def _decides(self, driver: Condition) -> bool:
+        """Whether what a condition lists need not be looked at again, but for the ids."""
+        alone = self._restricting() == (driver,) and self.bounds == _LIVING
+        return alone and driver.exact and driver.living
+
+    @property
+    def unconditional(self) -> bool:
+        """Whether every living row meets the conditions."""
+        return not self._restricting() and self.bounds == _LIVING
 
     def _restricting(self) -> tuple[Condition, ...]:
         return tuple(condition for condition in self.conditions if condition != ALWAYS)
@@ -130,19 +148,46 @@ class Query(NamedTuple):
         if not last:
             return None
         near = Sql("v.id <= ?", (last[0][0],))
-        rows = self._replace(bounds=(*self.bounds, near))._rows(conn, None, limit)
+        rows = self._replace(bounds=(*self.bounds, near))._along_ids(conn, limit)
         return rows if len(rows) == limit else None
 
-    def _rows(self, conn: Connection, driver: Condition | None, limit: int) -> list[Row]:
-        matches = self._by(conn, driver)
-        if driver is None:
-            # Met in the order of their ids: nothing is sorted, no row too many is read.
-            text = f"SELECT {ROW_NAMES} {matches.text} ORDER BY v.id LIMIT ?"
-        else:
-            # The page is cut on keys alone; only its own bodies are read.
-            page = f"SELECT v.pk {matches.text} ORDER BY v.id LIMIT ?"
-            text = f"SELECT {ROW_NAMES} FROM resource_version WHERE pk IN ({page}) ORDER BY id"  # noqa: S608
+    def _along_ids(self, conn: Connection, limit: int) -> list[Row]:
+        """Rows met in the order of their ids: nothing is sorted, no row too many is read."""
+        matches = self._by(conn, None)
+        text = f"SELECT {ROW_NAMES} {matches.text} ORDER BY v.id LIMIT ?"
         return [Row._make(row) for row in run(conn, Sql(text, (*matches.values, limit)))]
+
+    def _walked(self, conn: Connection, driver: Condition, limit: int) -> list[Row]:
+        """The page from where rows of the condition lie by id, a part of a page from each place."""
+        parts = []
+        for walk in driver.walks:
+            source, where = self._visited(conn, walk, driver)
+            part = f"SELECT DISTINCT t.id, t.version_pk FROM {source} WHERE {where.text}"  # noqa: S608
+            part = f"SELECT id, version_pk FROM ({part} ORDER BY t.id LIMIT ?) p"  # noqa: S608
+            parts.append(Sql(part, (*where.values, limit)))
+        return _bodies(conn, join(" UNION ", parts), limit)
+
+    def _visited(self, conn: Connection, walk: Walk, driver: Condition) -> tuple[str, Sql]:
+        """A walk behind `after`, with its versions as `v` where something is left to be tested."""
+        after = () if self.after is None else (Sql("t.id > ?", (self.after,)),)
+        if self._decides(driver):
+            return walk.source, join(" AND ", (walk.where, *after))
+        tests = self._replace(after=None).where(conn, driver)
+        source = f"{walk.source} {visiting(conn, 't.version_pk')}"
+        return source, join(" AND ", (walk.where, *after, tests))
+
+    def _sorted(self, conn: Connection, driver: Condition, limit: int) -> list[Row]:
+        """The page of what a condition lists: cut on keys alone, and only its bodies are read."""
+        return _bodies(conn, self._list(conn, driver), limit)
+
+    def _list(self, conn: Connection, driver: Condition) -> Sql:
+        """`SELECT … id, version_pk` of all rows, starting from a condition."""
+        if driver.rows is not None and self._decides(driver):
+            after = Sql("") if self.after is None else Sql(" WHERE x.id > ?", (self.after,))
+            distinct = wrap("SELECT DISTINCT x.id, x.version_pk FROM (", driver.rows, ") x")
+            return join("", (distinct, after))
+        matches = self._by(conn, driver)
+        return Sql(f"SELECT v.id, v.pk AS version_pk {matches.text}", matches.values)
 
     def _by(self, conn: Connection, driver: Condition | None) -> Sql:
         source = Sql("FROM resource_version v")
@@ -165,14 +210,24 @@ class Query(NamedTuple):
 
 def from_list(conn: Connection, listing: Sql) -> Sql:
     """`FROM …`: the listed versions as `v`, visited one by one."""
-    if conn.dialect.name == "sqlite":
-        visit = "CROSS JOIN resource_version v ON v.pk = d.version_pk"
-    else:
-        visit = (
-            "CROSS JOIN LATERAL (SELECT * FROM resource_version WHERE pk = d.version_pk OFFSET 0) v"
-        )
     distinct = f"FROM (SELECT DISTINCT version_pk FROM ({listing.text}) x) d"  # noqa: S608
-    return Sql(f"{distinct} {visit}", listing.values)
+    return Sql(f"{distinct} {visiting(conn, 'd.version_pk')}", listing.values)
+
+
+def visiting(conn: Connection, pk: str) -> str:
+    """Behind a source of versions: each as `v`, in the order of the source."""
+    if conn.dialect.name == "sqlite":
+        return f"CROSS JOIN resource_version v ON v.pk = {pk}"
+    # Which keeps PostgreSQL to the order, as SQLite keeps to that of any CROSS JOIN.
+    each = f"SELECT * FROM resource_version WHERE pk = {pk} OFFSET 0"  # noqa: S608
+    return f"CROSS JOIN LATERAL ({each}) v"
+
+
+def _bodies(conn: Connection, listing: Sql, limit: int) -> list[Row]:
+    """The first of the listed versions by id."""
+    page = f"SELECT version_pk FROM ({listing.text}) l ORDER BY id LIMIT ?"  # noqa: S608
+    text = f"SELECT {ROW_NAMES} FROM resource_version WHERE pk IN ({page}) ORDER BY id"  # noqa: S608
+    return [Row._make(row) for row in run(conn, Sql(text, (*listing.values, limit)))]
 
 
 def shortest(conn: Connection, conditions: Sequence[Condition], most: int) -> Condition | None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fhir_facade.mirror.criteria_sql import Scope, compartments, indexed, token_of
+from fhir_facade.mirror.criteria_sql import token_of
+from fhir_facade.mirror.index_sql import Scope, compartments, indexed
 from fhir_facade.mirror.sql import (
     ALWAYS,
     NEVER,
@@ -21,7 +22,7 @@ from fhir_facade.mirror.sql import (
     one_of,
     wrap,
 )
-from fhir_facade.mirror.version_writer import CATEGORY_PARAM
+from fhir_facade.mirror.tables import CATEGORY_PARAM
 from fhir_facade.policy import (
     AllPatients,
     Grant,
@@ -85,11 +86,11 @@ def in_group(
     )
     if joined_after is not None:
         member = Sql(f"m.from_revision > ? AND {member.text}", (joined_after, *member.values))
-    theirs = wrap("m.patient_id = c.patient_id AND ", member, "")
+    theirs = wrap("m.patient_id = t.patient_id AND ", member, "")
     return compartments(
         scope,
-        test=exists(wrap("SELECT 1 FROM group_member m WHERE ", theirs, ""), scope.dialect),
-        listing="group_member m CROSS JOIN compartment c",
+        wanted=exists(wrap("SELECT 1 FROM group_member m WHERE ", theirs, ""), scope.dialect),
+        listing="group_member m CROSS JOIN compartment t",
         listed=theirs,
     )
 
@@ -131,7 +132,7 @@ def _patients(within: ReachScope, decisive_type: str, sets: list[PatientSet]) ->
     groups = frozenset[str]().union(*(p.group_ids for p in sets if isinstance(p, GroupMembers)))
     ways: list[Condition] = []
     if some:
-        ways.append(compartments(scope, one_of("c.patient_id", some, scope.dialect)))
+        ways.append(compartments(scope, one_of("t.patient_id", some, scope.dialect)))
     if groups:
         ways.append(in_group(within, groups))
     return either(ways)

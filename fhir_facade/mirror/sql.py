@@ -27,18 +27,27 @@ class Sql(NamedTuple):
     values: tuple[Any, ...] = ()
 
 
+class Walk(NamedTuple):
+    """Rows of the alias `t` that lie in the order of their ids, or are few: what ended since."""
+
+    source: str
+    where: Sql
+
+
 class Condition(NamedTuple):
     """A condition on the alias `v` of `resource_version`.
 
     `test` decides on one row of `v`. `rows`, where there is such a query, lists the versions that
-    can pass it, as `version_pk`; `exact` says that all of them do, `living` that no tombstone nor
-    version of another revision is among them.
+    can pass it, as `version_pk` and `id`; `walks` lead to the same in the order of ids. `exact`
+    says that all of them do, `living` that no tombstone nor version of another revision is among
+    them.
     """
 
     test: Sql
     rows: Sql | None = None
     exact: bool = False
     living: bool = False
+    walks: tuple[Walk, ...] = ()
 
 
 ALWAYS = Condition(Sql("1 = 1"))

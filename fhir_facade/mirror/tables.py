@@ -160,9 +160,18 @@ ids and `categories` `system|code` tokens, one a line, for the check at output; 
 targets' types for inherited classes, two at most, one a line."""
 
 
+_FOUND = ("id", "version_pk", "from_revision")
+"""What a look-up tells of a match, in the order in which matches of one value lie."""
+CATEGORY_PARAM = "_category"
+"""The parameter under which the tokens that granular scopes filter on are indexed."""
+IS_CATEGORY = f"param = '{CATEGORY_PARAM}'"
+
+
 def _index(name: str, *columns: Column[Any], lookups: tuple[tuple[str, ...], ...]) -> Table:
-    """One index table: rows lie by version, as they are written and closed; the look-ups cover what
-    a search asks, so it never visits the rows."""
+    """One index table: rows lie by version, as they are written and closed. A look-up leads to what
+    is valid now by a value, there in the order of ids, and covers what most searches ask: a page
+    is read from neighbours, without visiting rows or versions. `lookups`: the columns behind the
+    parameter, with what else is covered last."""
     return Table(
         name,
         metadata,
@@ -170,15 +179,15 @@ def _index(name: str, *columns: Column[Any], lookups: tuple[tuple[str, ...], ...
         Column("n", Integer, nullable=False),
         Column("tenant", Word, nullable=False),
         Column("type", Word, nullable=False),
+        Column("id", Word, nullable=False),
         Column("param", Word, nullable=False),
         *columns,
         *_validity(),
         PrimaryKeyConstraint("version_pk", "n"),
         *(
             Index(
-                f"ix_{name}_{lookup[0]}",
-                *("tenant", "type", "param", *lookup),
-                *("to_revision", "from_revision", "version_pk"),
+                f"ix_{name}_{next(word for word in lookup if word != 'to_revision')}",
+                *("tenant", "type", "param", *lookup[:2], *_FOUND, *lookup[2:]),
             )
             for lookup in lookups
         ),
@@ -190,16 +199,21 @@ index_token = _index(
     "index_token",
     Column("system", Word, nullable=False),
     Column("code", Word, nullable=False),
-    lookups=(("code", "system"),),
+    lookups=(("to_revision", "code", "system"),),
 )
-"""`system` and `code` as `extract.token_key` leaves them. `_category` holds what granular scopes
-filter on."""
+"""`system` and `code` as `extract.token_key` leaves them."""
+Index(
+    "ix_index_token_category",
+    *(index_token.c[name] for name in ("tenant", "type", "code", "system", "version_pk", "id")),
+    sqlite_where=text(IS_CATEGORY),
+    postgresql_where=text(IS_CATEGORY),
+)
 
 index_string = _index(
     "index_string",
     Column("folded", Word, nullable=False),
     Column("exact", Text, nullable=False),
-    lookups=(("folded",),),
+    lookups=(("to_revision", "folded"),),
 )
 NARROW_DATE_US = 26 * 3_600_000_000
 """What no day of any zone exceeds. Intervals up to this width that overlap others start in a range
@@ -210,12 +224,12 @@ index_date = _index(
     "index_date",
     Column("lo_us", BigInteger, nullable=False),
     Column("hi_us", BigInteger, nullable=False),
-    lookups=(("lo_us", "hi_us"), ("hi_us", "lo_us")),
+    lookups=(("to_revision", "lo_us", "hi_us"),),
 )
 Index(
     "ix_index_date_wide",
-    *(index_date.c[name] for name in ("tenant", "type", "param", "lo_us", "hi_us")),
-    *(index_date.c[name] for name in ("to_revision", "from_revision", "version_pk")),
+    *(index_date.c[name] for name in ("tenant", "type", "param", "to_revision", "lo_us")),
+    *(index_date.c[name] for name in (*_FOUND, "hi_us")),
     sqlite_where=text(WIDE_DATE),
     postgresql_where=text(WIDE_DATE),
 )
@@ -223,14 +237,14 @@ index_reference = _index(
     "index_reference",
     Column("target_type", Word, nullable=False),
     Column("target_id", Word, nullable=False),
-    lookups=(("target_id", "target_type"),),
+    lookups=(("target_id", "to_revision", "target_type"),),
 )
 
 index_number = _index(
     "index_number",
     Column("lo", Double, nullable=False),
     Column("hi", Double, nullable=False),
-    lookups=(("lo", "hi"), ("hi", "lo")),
+    lookups=(("to_revision", "lo", "hi"), ("to_revision", "hi", "lo")),
 )
 index_quantity = _index(
     "index_quantity",
@@ -239,7 +253,7 @@ index_quantity = _index(
     Column("unit", Word, nullable=False),
     Column("lo", Double, nullable=False),
     Column("hi", Double, nullable=False),
-    lookups=(("lo", "hi"), ("hi", "lo")),
+    lookups=(("to_revision", "lo", "hi"), ("to_revision", "hi", "lo")),
 )
 
 compartment = Table(
@@ -248,13 +262,11 @@ compartment = Table(
     Column("version_pk", BigInteger, nullable=False),
     Column("tenant", Word, nullable=False),
     Column("type", Word, nullable=False),
+    Column("id", Word, nullable=False),
     Column("patient_id", Word, nullable=False),
     *_validity(),
     PrimaryKeyConstraint("version_pk", "patient_id"),
-    Index(
-        "ix_compartment_patient",
-        *("tenant", "type", "patient_id", "to_revision", "from_revision", "version_pk"),
-    ),
+    Index("ix_compartment_patient", "tenant", "type", "patient_id", "to_revision", *_FOUND),
     sqlite_with_rowid=False,
 )
 """Which patients a version, or a tombstone, belongs to: the reach predicate."""

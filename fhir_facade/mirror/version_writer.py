@@ -12,6 +12,7 @@ from fhir_facade.fhir import FHIRResource, json
 from fhir_facade.fhir.dates import format_instant
 from fhir_facade.mirror.revisions import Revision
 from fhir_facade.mirror.tables import (
+    CATEGORY_PARAM,
     OPEN,
     compartment,
     index_date,
@@ -26,9 +27,6 @@ from fhir_facade.policy import RowFacts
 from fhir_facade.resources.extract import token_key
 from fhir_facade.resources.index_rows import IndexValues, TokenRow
 from fhir_facade.resources.subject import Subject
-
-CATEGORY_PARAM = "_category"
-"""The parameter under which the tokens that granular scopes filter on are indexed."""
 
 INDEX_TABLES = (
     index_token,
@@ -145,7 +143,7 @@ def add_index_rows(
     revision: int,
 ) -> None:
     """The rows of one version, by table, in the order of the tables' columns."""
-    head = (tenant, facts.type)
+    head = (tenant, facts.type, facts.id)
     tail = (revision, OPEN)
     categories = []
     for category in facts.categories:
