@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from flask import Response, request
 
-from fhir_facade.errors import Gone, NotFound, TooCostly, UpstreamFault
+from fhir_facade.errors import Gone, NotFound, PreconditionFailed, TooCostly, UpstreamFault
 from fhir_facade.fhir import FHIRResource, json
 from fhir_facade.fhir.outcome import outcome
 from fhir_facade.mirror import versions
@@ -29,10 +29,11 @@ from fhir_facade.rest.byte_ranges import Range, content_range, cut, parse_range,
 from fhir_facade.rest.correlation import correlation_id
 from fhir_facade.rest.negotiate import Form, binary_form
 from fhir_facade.rest.parts import RestParts
+from fhir_facade.rest.prefer import search_context
 from fhir_facade.rest.read import ReadViews, checked_id, current_row
 from fhir_facade.rest.respond import FHIR_JSON, Header, http_date, respond, respond_json
 from fhir_facade.rest.upstream_faults import fault_of
-from fhir_facade.search.parse import read_pairs
+from fhir_facade.search.parse import parse_shape, read_pairs
 from fhir_facade.telemetry import log
 from fhir_facade.upstream.errors import UpstreamError
 from fhir_facade.upstream.files import RangeNotThere
@@ -74,8 +75,9 @@ class BinaryViews:
         if any(name in _SHAPES for name, _ in pairs):
             return self._reads.read(tenant, "Binary", resource_id)
         access = self._authorizer.access(tenant, "read")
-        served_type(access, "Binary", "r")
+        definition = served_type(access, "Binary", "r")
         access.resource_id = checked_id(resource_id)
+        parse_shape(definition, pairs, search_context(access))
         document = self._document(access, resource_id)
         form = binary_form(request.environ.get("HTTP_ACCEPT"), pairs, document.content_type)
         if form is not None:
@@ -136,6 +138,12 @@ class BinaryViews:
         content = self._fresh(access, document, wanted)
         tag = _tag(access, content)
         headers = _headers(document, content, tag)
+        if not _is_wanted(tag):
+            content.close()
+            raise PreconditionFailed(
+                "This is not the version that the request names.",
+                diagnostics="Read it without If-Match; its ETag is that of now.",
+            )
         if _is_known(tag):
             content.close()
             record(self._parts, access, 304, (document.row,))
@@ -184,8 +192,8 @@ class BinaryViews:
 
 
 def _no_such_range(size: int) -> Response:
-    text = "The file has no such range."
-    body = outcome("error", "invalid", text, None, ("Range",), correlation_id())
+    text, advice = "The file has no such range.", f"Ask for some of its {size} bytes."
+    body = outcome("error", "invalid", text, advice, ("Range",), correlation_id())
     return respond_json(body, 416, FHIR_JSON, ("Content-Range", f"bytes */{size}"))
 
 
@@ -261,11 +269,19 @@ def _tag(access: Access, content: Content) -> str | None:
 
 def _is_known(tag: str | None) -> bool:
     """Whether the client has these bytes already (`If-None-Match`, which comes before a range)."""
-    known: str | None = request.environ.get("HTTP_IF_NONE_MATCH")
-    if known is None:
-        return False
-    tags = {one.strip().removeprefix("W/") for one in known.split(",")}
+    tags = [one.removeprefix("W/") for one in _tags("HTTP_IF_NONE_MATCH")]
     return "*" in tags or tag in tags
+
+
+def _is_wanted(tag: str | None) -> bool:
+    """Whether this is a version that `If-Match` names, if it is there (strong comparison)."""
+    tags = _tags("HTTP_IF_MATCH")
+    return not tags or "*" in tags or tag in tags
+
+
+def _tags(header: str) -> list[str]:
+    given: str = request.environ.get(header, "")
+    return [one.strip() for one in given.split(",") if one.strip()]
 
 
 def _is_same(tag: str | None) -> bool:

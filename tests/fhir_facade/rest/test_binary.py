@@ -164,6 +164,7 @@ def test_the_format_parameter_and_what_is_not_written(
     raw = world.read(f"{path}?_format=application/pdf", headers=FHIR)
     assert raw.data == content_of(referral)
     assert world.read(f"{path}?_format=xml").status_code == 406
+    assert world.read(f"{path}?shoe=9").status_code == 400
     assert world.read(path, headers={"Accept": "application/fhir+xml"}).status_code == 406
     liked = {"Accept": "application/pdf, application/fhir+json;q=0.9"}
     assert world.read(path, headers=liked).data == content_of(referral)
@@ -222,6 +223,9 @@ def test_tags_ranges_of_a_version_and_copies_that_are_fresh(
     same = world.read(path, headers={"If-None-Match": tag})
     assert (same.status_code, same.data) == (304, b"")
     assert world.read(path, headers={"If-None-Match": '"another"'}).status_code == 200
+    assert world.read(path, headers={"If-None-Match": "*", "Range": "bytes=-0"}).status_code == 304
+    for wanted, status in ((tag, 200), (f'"another", {tag}', 200), ("*", 200), (f"W/{tag}", 412)):
+        assert world.read(path, headers={"If-Match": wanted}).status_code == status
 
 
 def test_head_tells_and_sends_nothing(world: World, referral: dict[str, Any]) -> None:
