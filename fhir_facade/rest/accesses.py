@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from fhir_facade.audit import AccessRow
 from fhir_facade.mirror.versions import Row
@@ -21,6 +22,7 @@ NO_ROUTE = "other"
 @dataclass(slots=True)
 class Access:
     """One authorized request; what is not known from the start is set as it becomes known.
+    `environ` is the request as WSGI has it.
 
     `query` are the names of the search parameters applied; `out_of_reach`: what was asked for
     exists, and the answer does not say so. `job_id` and `revision` are those of an export.
@@ -29,6 +31,7 @@ class Access:
     tenant: TenantParts
     token: VerifiedToken
     reach: Reach
+    environ: Mapping[str, Any]
     interaction: str = ""
     type: str | None = None
     resource_id: str | None = None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from flask import g, request
 
@@ -31,7 +33,7 @@ class Authorizer:
 
     def tenant(self, slug: str) -> TenantParts:
         """The tenant of a path. Raises NotFound."""
-        begin_correlation()
+        begin_correlation(request.environ)
         for fact in ("access", "tenant", "refused_token", "challenge"):
             g.pop(fact, None)  # an entry of a batch has those of the entry before
         tenant = self._parts.tenants.get(slug)
@@ -65,9 +67,20 @@ class Authorizer:
                 f"The token is not valid: {refusal.reason}.",
                 diagnostics="Get a new token from the token endpoint.",
             ) from None
-        access = Access(tenant, token, self._reach(tenant, token), interaction)
+        access = Access(tenant, token, self._reach(tenant, token), request.environ, interaction)
         g.access = access
         return access
+
+    def plain(self, slug: str, environ: Mapping[str, Any], interaction: str) -> Access | None:
+        """The same for a request that need not be explained if it is refused: None then, or
+        InvalidToken raised. Binds its correlation id; needs no context of Flask."""
+        begin_correlation(environ)
+        tenant = self._parts.tenants.get(slug)
+        match = _BEARER.fullmatch(environ.get("HTTP_AUTHORIZATION", ""))
+        if tenant is None or match is None:
+            return None
+        token = self._parts.auth.verify(slug, match[1])
+        return Access(tenant, token, self._reach(tenant, token), environ, interaction)
 
     def _reach(self, tenant: TenantParts, token: VerifiedToken) -> Reach:
         known = self._reaches.get(id(token))

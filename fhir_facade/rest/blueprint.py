@@ -24,6 +24,7 @@ from fhir_facade.rest.metadata import MetadataViews
 from fhir_facade.rest.parts import RestParts
 from fhir_facade.rest.read import ReadViews
 from fhir_facade.rest.search import SearchViews
+from fhir_facade.rest.shortcut import Shortcut
 from fhir_facade.rest.validate import ValidateViews
 
 
@@ -50,7 +51,8 @@ class _TypeName(BaseConverter):
 def create_blueprint(parts: RestParts) -> Blueprint:
     """The FHIR routes of every tenant, to be registered at `/fhir/<tenant>`.
 
-    It also answers, for the whole app, the paths under `/fhir/` that no route takes.
+    It also answers, for the whole app, the paths under `/fhir/` that no route takes, and puts the
+    shortcut of the most frequent requests before the app.
     """
     blueprint = Blueprint("rest", __name__, template_folder="templates")
     blueprint.record_once(_add_converter)
@@ -110,6 +112,7 @@ def create_blueprint(parts: RestParts) -> Blueprint:
     route("/<resource_type>/<resource_id>/_history/<version>", reads.vread, "GET")
 
     _add_handlers(blueprint, ErrorHandlers(parts, authorizer))
+    blueprint.record_once(Shortcut(parts, authorizer, searches).put_before)
     return blueprint
 
 

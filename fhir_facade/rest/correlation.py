@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from flask import Blueprint, Response, request
 
 from fhir_facade import telemetry
@@ -9,18 +12,17 @@ from fhir_facade import telemetry
 HEADER = "X-Correlation-Id"
 
 
-def begin_correlation() -> None:
+def begin_correlation(environ: Mapping[str, Any]) -> None:
     """Bind the id of this request for its answer, logs, audit rows and upstream calls. The first
     act of every request: threads are used again, and their former id with them.
     """
-    environ = request.environ
     given = environ.get("HTTP_X_CORRELATION_ID") or environ.get("HTTP_X_REQUEST_ID")
     telemetry.set_correlation_id(given)
 
 
 def correlate(blueprint: Blueprint) -> None:
     """Give the requests of a blueprint that is not ours an id too, and name it in their answers."""
-    blueprint.before_request(begin_correlation)
+    blueprint.before_request(lambda: begin_correlation(request.environ))
     blueprint.after_request(_name_it)
 
 

@@ -126,7 +126,7 @@ class ErrorHandlers:
         """No path like it. Outside the FHIR bases others answer."""
         if not request.path.startswith(ROOT):
             return error
-        begin_correlation()
+        begin_correlation(request.environ)
         if request.method == "OPTIONS":
             return preflight(("OPTIONS",))
         return self._after_checks(
@@ -140,7 +140,7 @@ class ErrorHandlers:
         """The path exists, the method does not."""
         if not request.path.startswith(ROOT) or _is_authorization_server(request.path):
             return error
-        begin_correlation()
+        begin_correlation(request.environ)
         allowed = tuple(sorted(_methods(error)))
         if request.method == "OPTIONS":
             return preflight(allowed)

@@ -78,7 +78,7 @@ def _mode(pairs: list[Pair]) -> str:
     for name, value in pairs:
         if name == "mode":
             mode = value
-        elif name not in NEGOTIATED and not is_lenient():
+        elif name not in NEGOTIATED and not is_lenient(request.environ):
             raise UnsupportedParameter(
                 "The CapabilityStatement takes the parameter 'mode' only.",
                 diagnostics="Leave the others out; _format and _pretty may stay.",

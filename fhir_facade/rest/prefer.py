@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-
-from flask import request
+from collections.abc import Mapping
+from typing import Any
 
 from fhir_facade.rest.accesses import Access
 from fhir_facade.search.query import SearchContext
@@ -12,13 +12,13 @@ from fhir_facade.search.query import SearchContext
 _LENIENT = re.compile(r'(?:^|[,;])\s*handling\s*=\s*"?lenient"?\s*(?:$|[,;])', re.IGNORECASE)
 
 
-def is_lenient() -> bool:
+def is_lenient(environ: Mapping[str, Any]) -> bool:
     """Whether the client said `Prefer: handling=lenient`; strict is our default."""
-    prefer = request.environ.get("HTTP_PREFER")
+    prefer = environ.get("HTTP_PREFER")
     return prefer is not None and _LENIENT.search(prefer) is not None
 
 
 def search_context(access: Access) -> SearchContext:
     """The tenant's and the request's side of parsing."""
     tenant = access.tenant
-    return SearchContext(tenant.registry, tenant.zone, tenant.base, is_lenient())
+    return SearchContext(tenant.registry, tenant.zone, tenant.base, is_lenient(access.environ))

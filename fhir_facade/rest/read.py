@@ -51,7 +51,7 @@ class ReadViews:
         if row is None:
             raise not_found()
         if row.deleted:
-            raise _gone()
+            raise gone()
         return self._answer(access, row, form, shape)
 
     def vread(self, tenant: str, resource_type: str, resource_id: str, version: str) -> Response:
@@ -75,7 +75,7 @@ class ReadViews:
         if row is None:
             raise not_found()
         if row.deleted:
-            raise _gone()
+            raise gone()
         return self._answer(access, row, form, shape)
 
     def _version(
@@ -100,22 +100,26 @@ class ReadViews:
         return negotiate(accept, pairs), parse_shape(definition, pairs, search_context(access))
 
     def _answer(self, access: Access, row: Row, form: Form, shape: Shape) -> Response:
-        validators: tuple[Header, ...] = (
-            ("ETag", f'W/"{row.version_id}"'),
-            ("Last-Modified", http_date(row.last_updated_us)),
-        )
         if "HTTP_IF_MATCH" in request.environ or "HTTP_IF_UNMODIFIED_SINCE" in request.environ:
             _check_version(row)
         if _is_fresh(row):
             record(self._parts, access, 304, (row,))
-            return respond(b"", 304, form.media_type, validators)
+            return respond(b"", 304, form.media_type, validators(row))
         body = row.body or b""
         if shape is not _WHOLE:
             body = subset(body, shape.summary, shape.elements)
         if form.pretty:
             body = json.dumps_pretty(json.loads(body))
         record(self._parts, access, 200, (row,))
-        return respond(body, 200, form.media_type, validators)
+        return respond(body, 200, form.media_type, validators(row))
+
+
+def validators(row: Row) -> tuple[Header, ...]:
+    """What a client names its copy by."""
+    return (
+        ("ETag", f'W/"{row.version_id}"'),
+        ("Last-Modified", http_date(row.last_updated_us)),
+    )
 
 
 def current_row(
@@ -146,7 +150,8 @@ def not_found() -> NotFound:
     )
 
 
-def _gone() -> Gone:
+def gone() -> Gone:
+    """What is deleted, to those who could have read it."""
     return Gone(
         "The resource was deleted.", diagnostics="Its '_history' lists the versions it had."
     )

@@ -5,10 +5,10 @@ They are few: each costs as much as looking a resource up.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
 from email.utils import formatdate
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import Response, request
 from werkzeug.datastructures import Headers
@@ -74,9 +74,14 @@ def respond(
     body: bytes, status: int = 200, media_type: str = FHIR_JSON, headers: tuple[Header, ...] = ()
 ) -> Response:
     """An answer with these bytes, and the headers every answer has."""
-    return _Answer(
-        body, status, [("Content-Type", media_type), *headers, PRIVATE, _VARY, *_always()]
-    )
+    return _Answer(body, status, private_headers(media_type, headers, request.environ))
+
+
+def private_headers(
+    media_type: str, headers: Iterable[Header], environ: Mapping[str, Any]
+) -> list[Header]:
+    """The headers of an answer with patient data, these among them."""
+    return [("Content-Type", media_type), *headers, PRIVATE, _VARY, *_always(environ)]
 
 
 def respond_public(
@@ -91,7 +96,7 @@ def respond_public(
             *headers,
             ("Cache-Control", "public, max-age=300"),
             _VARY,
-            *_always(),
+            *_always(request.environ),
         ],
     )
 
@@ -105,12 +110,14 @@ def respond_json(
 
 def preflight(allowed: tuple[str, ...]) -> Response:
     """The answer to OPTIONS: what the path allows, and that any origin may ask, without cookies."""
-    return Response(b"", 204, [("Allow", ", ".join(allowed)), *_PREFLIGHT, *_always()])
+    return Response(
+        b"", 204, [("Allow", ", ".join(allowed)), *_PREFLIGHT, *_always(request.environ)]
+    )
 
 
 def decorate(response: Response) -> Response:
     """Put the headers every answer has on a response made elsewhere (`send_file`)."""
-    for name, value in (PRIVATE, *_always()):
+    for name, value in (PRIVATE, *_always(request.environ)):
         response.headers[name] = value
     return response
 
@@ -125,9 +132,7 @@ def _date_of(second: int) -> str:
     return formatdate(second, usegmt=True)
 
 
-def _always() -> Iterator[Header]:
+def _always(environ: Mapping[str, Any]) -> tuple[Header, ...]:
     """The headers of every answer. Only browsers (they send Origin) are told what scripts see."""
-    yield from _ALWAYS
-    if "HTTP_ORIGIN" in request.environ:
-        yield _EXPOSE
-    yield HEADER, correlation_id()
+    exposed = (_EXPOSE,) if "HTTP_ORIGIN" in environ else ()
+    return (*_ALWAYS, *exposed, (HEADER, correlation_id()))

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from flask import Response, request
 
@@ -40,6 +41,13 @@ from fhir_facade.search.run import SearchPage, run
 from fhir_facade.search.system import TYPE, parse_types, run_types
 
 _FORM = "application/x-www-form-urlencoded"
+
+
+class Page(NamedTuple):
+    """A finished Bundle."""
+
+    body: bytes
+    media_type: str
 
 
 @dataclass(frozen=True)
@@ -92,7 +100,7 @@ class SearchViews:
     ) -> Response:
         """The answer to a search on one type by these parameters; with `patient_id` in the
         compartment of that patient."""
-        return _respond(*self.page_of_type(access, definition, pairs, patient_id))
+        return _respond(self.page_of_type(access, definition, pairs, patient_id))
 
     def page_of_type(
         self,
@@ -100,8 +108,8 @@ class SearchViews:
         definition: ResourceDefinition,
         pairs: list[Pair],
         patient_id: str | None = None,
-    ) -> tuple[bytes, Form]:
-        """The same as the bytes of the Bundle, which are not indented yet, and their form."""
+    ) -> Page:
+        """The same, without the headers."""
         path = _path(definition.type, patient_id)
         form = negotiate(access.environ.get("HTTP_ACCEPT"), pairs)
         position, pairs = self._position(access, path, pairs)
@@ -134,7 +142,7 @@ class SearchViews:
             )
         named = [pair for pair in pairs if pair[0] == TYPE]
         query = replace(queries[0], used=(*named, *queries[0].used))
-        return _respond(*self._answer(access, _Search(path, query, page, position), form))
+        return _respond(self._answer(access, _Search(path, query, page, position), form))
 
     def _position(
         self, access: Access, path: str, pairs: list[Pair]
@@ -154,7 +162,7 @@ class SearchViews:
         position = self._parts.cursors.open(slug, path, principal_of(access), cursors[0])
         return position, list(position.used)
 
-    def _answer(self, access: Access, search: _Search, form: Form) -> tuple[bytes, Form]:
+    def _answer(self, access: Access, search: _Search, form: Form) -> Page:
         page = search.page
         links = {"self": self._self_link(access, search)}
         if page.after is not None:
@@ -166,8 +174,10 @@ class SearchViews:
         access.query = tuple(name for name, _ in search.query.used)
         content = PageContent(page.matches, page.included, page.total, links, issues)
         body = bundle(access.tenant.base, search.query, content)
+        if form.pretty:
+            body = json.dumps_pretty(json.loads(body))
         record(self._parts, access, 200, (*page.matches, *page.included))
-        return body, form
+        return Page(body, form.media_type)
 
     def _self_link(self, access: Access, search: _Search) -> str:
         """What was searched. A GET shows the parameters that were applied; a POST, and a page that
@@ -276,7 +286,5 @@ def form_pairs() -> list[Pair]:
     return read_pairs(body)
 
 
-def _respond(body: bytes, form: Form) -> Response:
-    if form.pretty:
-        body = json.dumps_pretty(json.loads(body))
-    return respond(body, 200, form.media_type)
+def _respond(page: Page) -> Response:
+    return respond(page.body, 200, page.media_type)
