@@ -23,6 +23,8 @@ LONGEST_CONTACT = 254
 MOST_CONTACTS = 10
 MOST_TRANSLATIONS = 50
 
+_EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f<>,;:\"()\[\]\\]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
+_TELEPHONE = re.compile(r"tel:\+?[0-9().-]{3,30}(?:;[A-Za-z0-9-]+(?:=[A-Za-z0-9%.+-]+)?)*")
 _LANGUAGE = re.compile(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*")
 _TRANSLATED = ("client_name", *ADDRESSES)
 
@@ -70,10 +72,29 @@ def _short(name: str, value: Any, most: int) -> str:
     return value
 
 
+def is_email(text: str) -> bool:
+    """Whether mail could be sent there."""
+    return len(text) <= LONGEST_CONTACT and _EMAIL.fullmatch(text) is not None
+
+
+def is_contact(text: str) -> bool:
+    """Whether this is a way to reach those who are responsible for an app: RFC 7591 (section 2)
+    has e-mail addresses in mind and leaves it open. Taken are these, https addresses (of a form)
+    and tel: URIs (RFC 3966), so that whoever reads one knows what to do with it."""
+    if len(text) > LONGEST_CONTACT:
+        return False
+    page = text.startswith("https://") and _is_web_address(text)
+    return is_email(text) or page or _TELEPHONE.fullmatch(text) is not None
+
+
 def _contacts(value: Any) -> list[str]:
     if not isinstance(value, list | tuple) or len(value) > MOST_CONTACTS:
         raise InvalidDetail(f"contacts must be a list of at most {MOST_CONTACTS} texts")
-    return [_short("Each of contacts", one, LONGEST_CONTACT) for one in value]
+    if not all(isinstance(one, str) and is_contact(one) for one in value):
+        raise InvalidDetail(
+            "Each of contacts must be an e-mail address, an https address or a tel: URI"
+        )
+    return list(value)
 
 
 def _address(name: str, value: Any) -> str:

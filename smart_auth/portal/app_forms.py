@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, NamedTuple, get_args
 
-from smart_auth.client_details import MOST_CONTACTS
+from smart_auth.client_details import MOST_CONTACTS, is_contact
 from smart_auth.client_metadata import InvalidClientMetadata, check_jwks, redirect_uri_allowed
 from smart_auth.outbound import Unreachable
 from smart_auth.portal.fields import (
@@ -20,7 +20,6 @@ from smart_auth.portal.fields import (
     LONGEST_ADDRESS,
     address_problem,
     day_of,
-    email_problem,
     end_of_day,
     read_date,
     start_of_day,
@@ -184,7 +183,9 @@ def problems_of(form: AppForm, rules: FormRules) -> dict[str, str]:
 def _contacts_problem(lines: Sequence[str]) -> str:
     if len(lines) > MOST_CONTACTS:
         return f"Write at most {MOST_CONTACTS}."
-    return next(filter(None, map(email_problem, lines)), "")
+    if all(map(is_contact, lines)):
+        return ""
+    return "Write e-mail addresses as in name@example.org, https addresses or tel:+15550109999."
 
 
 def metadata_of(form: AppForm, tenant: TenantInfo) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -104,7 +105,10 @@ def test_each_field_is_checked_at_entry(
         sign_up(browser, **changes)
     assert browser.status == 422
     assert says in browser.error(field)
-    assert f'href="#{field}"' in browser.text, "the summary leads to the field"
+    found = re.search(rf'<a href="#{field}">(.*?)</a>', browser.text)
+    assert found is not None, "the summary leads to the field"
+    label = re.search(rf'<label for="{field}">([^<]*)', browser.text)
+    assert label is None or found[1].startswith(f"{label[1].strip()}: "), "and names it"
     assert len(store.users.list("acme")) == before
     assert not facade.events
 
