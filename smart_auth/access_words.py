@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from smart_auth.admin.clients import OPERATOR
 from smart_auth.ports import AccessShown
-from smart_auth.records import User
+from smart_auth.records import FormerUser, User
 from smart_auth.scope_words import noun
 
 _ACTS = {
@@ -51,9 +51,9 @@ _ROLES = {
 }
 
 
-def what(reader: User, user: User | None, app: str | None, access: AccessShown) -> str:
-    """What was done. `user` and `app` are those of the access: the user None where the account is
-    no longer there, the app by the name people know."""
+def what(reader: User, user: User | FormerUser | None, app: str | None, access: AccessShown) -> str:
+    """What was done. `user` and `app` are those of the access: the user None where nobody knows of
+    the account, the app by the name people know."""
     if access.kind == "admin":
         words = _ADMINISTERED.get(access.act, _ACTS["admin"])
         person = None if access.user_id is None else _person(reader, user)
@@ -66,7 +66,7 @@ def what(reader: User, user: User | None, app: str | None, access: AccessShown) 
     return _ACTS.get(access.kind, "The record was used")
 
 
-def who(reader: User, user: User | None, app: str | None, access: AccessShown) -> str:
+def who(reader: User, user: User | FormerUser | None, app: str | None, access: AccessShown) -> str:
     """Who did it: the person as far as there was one, and the app; of an administrative act, who
     did it to them. `user` is the actor's account then."""
     if access.kind == "admin":
@@ -78,12 +78,15 @@ def who(reader: User, user: User | None, app: str | None, access: AccessShown) -
     return _capital(person if app is None else f"{person}, with {app}")
 
 
-def _person(reader: User, user: User | None) -> str:
+def _person(reader: User, user: User | FormerUser | None) -> str:
     if user is None:
         return "somebody who has no account any more"
     if user.user_id == reader.user_id:
         return "you"
-    return f"{user.name} ({_ROLES[user.role]})" if user.name else _ROLES[user.role]
+    role = _ROLES[user.role]
+    if isinstance(user, FormerUser):
+        role = f"{role} then"
+    return f"{user.name} ({role})" if user.name else role
 
 
 def _capital(text: str) -> str:

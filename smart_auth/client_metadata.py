@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, cast, get_args
 from urllib.parse import SplitResult, urlsplit
 
@@ -43,19 +43,22 @@ class InvalidClientMetadata(ValueError):
         self.error = error
 
 
-def client_from_metadata(tenant: str, metadata: Mapping[str, Any]) -> tuple[Client, str | None]:
+def client_from_metadata(
+    tenant: str, metadata: Mapping[str, Any], *, demo: bool = False
+) -> tuple[Client, str | None]:
     """The client these metadata describe, and its secret if it has one (made when not given).
 
     Without `token_endpoint_auth_method`: `private_key_jwt` when keys are given,
     `client_secret_basic` when a secret is, otherwise `none`. What is only for people to read goes
-    into `Client.details`. Raises `InvalidClientMetadata`.
+    into `Client.details`. In demo mode keys may be at an http address. Raises
+    `InvalidClientMetadata`.
     """
     client_id = _client_id(metadata)
     method = _auth_method(metadata)
     redirect_uris = _redirect_uris(metadata)
     grant_types = _grant_types(metadata, method, redirect_uris)
     _check_response_types(metadata, grant_types)
-    jwks, jwks_uri = _keys(metadata, method)
+    jwks, jwks_uri = _keys(metadata, method, ("https", "http") if demo else ("https",))
     secret = _secret(metadata, method)
     if metadata.get("pkce_optional") and method == "none":
         raise InvalidClientMetadata("A public client cannot be exempted from PKCE")
@@ -261,7 +264,9 @@ def _check_response_types(metadata: Mapping[str, Any], grant_types: tuple[str, .
         raise InvalidClientMetadata("response_types code needs the grant type authorization_code")
 
 
-def _keys(metadata: Mapping[str, Any], method: AuthMethod) -> tuple[str | None, str | None]:
+def _keys(
+    metadata: Mapping[str, Any], method: AuthMethod, schemes: Collection[str]
+) -> tuple[str | None, str | None]:
     jwks, jwks_uri = metadata.get("jwks"), _text(metadata, "jwks_uri")
     if method != "private_key_jwt":
         if jwks or jwks_uri:
@@ -270,9 +275,11 @@ def _keys(metadata: Mapping[str, Any], method: AuthMethod) -> tuple[str | None, 
     if bool(jwks) == bool(jwks_uri):
         raise InvalidClientMetadata("private_key_jwt needs either jwks or jwks_uri")
     if jwks_uri:
-        web = jwks_uri.startswith(("https://", "http://")) and _split(jwks_uri) is not None
-        if not web or not _VISIBLE.fullmatch(jwks_uri) or len(jwks_uri) > LONGEST_ADDRESS:
+        parts = _split(jwks_uri) if _VISIBLE.fullmatch(jwks_uri) else None
+        if parts is None or not parts.netloc or len(jwks_uri) > LONGEST_ADDRESS:
             raise InvalidClientMetadata("jwks_uri must be an absolute address")
+        if parts.scheme not in schemes:
+            raise InvalidClientMetadata(f"jwks_uri must be an {' or '.join(schemes)} address")
         return None, jwks_uri
     check_jwks(jwks)
     return json.dumps(jwks), None

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from smart_auth.acts import parties
 from smart_auth.client_scope import allowed_to
 from smart_auth.housekeeping import Housekeeping
 from smart_auth.keyring import Keyring
 from smart_auth.ports import AccessEvent, Facade, Refusal
-from smart_auth.records import Client
+from smart_auth.records import Client, Grant
 from smart_auth.scopes import ScopeSet
 from smart_auth.settings import AuthSettings
 from smart_auth.signing import SigningKeys
@@ -69,5 +71,14 @@ class Core:
                 patient_id=patient_id,
                 reason=reason,
                 refusal=refusal,
+            )
+        )
+
+    def audit_ended(self, tenant: str, grants: Iterable[Grant], reason: str) -> None:
+        """Keep that somebody's own act ended these grants: a row for each user, app and patient."""
+        self.ports.record(
+            *(
+                AccessEvent(tenant, "revoke", "success", *who, reason=reason)
+                for who in parties(grants)
             )
         )

@@ -1,16 +1,17 @@
 """Checking who somebody is, with delays that slow guessing and never lock anybody out.
 
-A login is a password, and a PIN or code for those who have a second factor. Failures of either
-count together, by user name and address, and are forgotten only when the whole login went well.
+A login is a password, a PIN or code for those who have a second factor, and a password of one's own
+for those whose password was given by somebody else. Failures of the first two count together, by
+user name and address, and are forgotten only when the whole login went well.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from smart_auth import clock, factors, keyring
+from smart_auth import admin, clock, factors, keyring
 from smart_auth.core import Core
 from smart_auth.passwords import check_password
 from smart_auth.ports import TenantInfo
@@ -20,7 +21,7 @@ from smart_auth.store.limits import WINDOW
 SECOND_STEP_SECONDS = 300
 """How long a person has for the second step."""
 ENROL_SECONDS = 1800
-"""How long to set one up: an app has to be found and installed first."""
+"""How long to set one up, for which an app has to be found and installed, or to find a password."""
 
 ELSEWHERE_TIMES = 10
 """So many times the failures of one address are free, of all addresses together, in the second
@@ -29,20 +30,21 @@ step: enough to stop guessing from many places, and hard to delay the person wit
 METHODS: dict[FactorKind, str] = {"pin": "pin", "totp": "otp"}
 """What a second factor is called (RFC 8176)."""
 
-Needs = FactorKind | Literal["enrol"]
-"""What a user has to show, or to set up, before the login is whole."""
+Needs = FactorKind | Literal["enrol", "password"]
+"""What a user has to show, to set up, or to choose, before the login is whole."""
 
 
 @dataclass(frozen=True)
 class FirstStep:
-    """What went before the second step: who checked the person and how, as in `Session`."""
+    """What went before the next step: who checked the person and how, as in `Session`."""
 
     origin: str = "login"
     methods: str = "pwd"
 
-    def methods_with(self, kind: FactorKind) -> str:
-        """The methods of the whole login."""
-        return " ".join(dict.fromkeys([*self.methods.split(), METHODS[kind]]))
+    def and_with(self, kind: FactorKind) -> FirstStep:
+        """The same with a second factor."""
+        methods = dict.fromkeys([*self.methods.split(), METHODS[kind]])
+        return replace(self, methods=" ".join(methods))
 
 
 PASSWORD = FirstStep()
@@ -90,7 +92,7 @@ def log_in(
         _fail(core, tenant, subject)
         return _refuse(core, tenant, user, "wrong")
     needs = second_needed(core, tenant, user)
-    return LoginOutcome(user, needs=needs) if needs else complete(core, tenant, user, address)
+    return LoginOutcome(user, needs=needs) if needs else conclude(core, tenant, user, address)
 
 
 def second_needed(core: Core, tenant: TenantInfo, user: User) -> Needs | None:
@@ -102,9 +104,14 @@ def second_needed(core: Core, tenant: TenantInfo, user: User) -> Needs | None:
 
 
 def check_second(
-    core: Core, tenant: TenantInfo, user: User, code: str, address: str
+    core: Core,
+    tenant: TenantInfo,
+    user: User,
+    code: str,
+    address: str,
+    first: FirstStep = PASSWORD,
 ) -> LoginOutcome:
-    """The second step of somebody whose password was right.
+    """The second step of somebody whose `first` went well.
 
     Failures count for the user at any address too, later: only who knows the password makes some.
     """
@@ -117,7 +124,7 @@ def check_second(
         _fail(core, tenant, here)
         _fail(core, tenant, anywhere, free=ELSEWHERE_TIMES)
         return _refuse(core, tenant, user, "wrong", reason="wrong second factor")
-    return complete(core, tenant, user, address)
+    return conclude(core, tenant, user, address, first)
 
 
 def confirm_password(
@@ -133,6 +140,29 @@ def confirm_password(
         return _refuse(core, tenant, user, "wrong", reason="wrong password in the account")
     core.store.limits.succeed(tenant.slug, subject)
     return LoginOutcome(user)
+
+
+def conclude(
+    core: Core, tenant: TenantInfo, user: User, address: str, first: FirstStep = PASSWORD
+) -> LoginOutcome:
+    """Who somebody is was shown: the login is whole, unless it was shown by a password that
+    somebody else gave."""
+    if user.password_temporary and first.origin == PASSWORD.origin:
+        return LoginOutcome(user, needs="password")
+    return complete(core, tenant, user, address)
+
+
+def choose_password(
+    core: Core, tenant: TenantInfo, user: User, password: str, address: str
+) -> LoginOutcome:
+    """The last step of somebody whose password was given by another: one of their own. Raises
+    ValueError, with a sentence for the person, and `ChangedSince`."""
+    if check_password(user.password_hash, password):
+        raise ValueError("Choose another password than the one you were given")
+    changed = admin.set_password(core.store, user, password)
+    reason = "password changed at login"
+    core.audit(tenant.slug, "account", "success", user_id=user.user_id, reason=reason)
+    return complete(core, tenant, changed, address)
 
 
 def complete(core: Core, tenant: TenantInfo, user: User, address: str) -> LoginOutcome:

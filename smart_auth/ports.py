@@ -158,5 +158,5 @@ class Facade(Protocol):
     def patient_exists(self, tenant: str, patient_id: str) -> bool:
         """Whether the patient is known and not deleted."""
 
-    def record(self, event: AccessEvent) -> None:
-        """Keep an audit row, durably before it returns."""
+    def record(self, *events: AccessEvent) -> None:
+        """Keep an audit row for each, all or none, durably before it returns."""

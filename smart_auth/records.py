@@ -108,7 +108,8 @@ class Client:
 
 @dataclass(frozen=True)
 class User:
-    """A person who can log in; `fhir_user` is relative (`Patient/…`), `scope` limits grants."""
+    """A person who can log in; `fhir_user` is relative (`Patient/…`), `scope` limits grants.
+    `password_temporary`: somebody else gave the password, so a login asks for another."""
 
     tenant: str
     user_id: str
@@ -124,6 +125,7 @@ class User:
     name: str = ""
     service: Service | None = None
     profile: Mapping[str, str] = field(default_factory=dict, repr=False)
+    password_temporary: bool = False
 
     def may_see(self, patient_id: str) -> bool:
         """Whether the patient is one of the user's."""
@@ -135,6 +137,17 @@ class User:
         patients."""
         own = self.role == "patient" or (self.role == "developer" and self.service == "patient")
         return self.patients if own else frozenset()
+
+
+@dataclass(frozen=True)
+class FormerUser:
+    """Who a deleted user was; `deleted_at` in epoch seconds."""
+
+    user_id: str
+    username: str
+    name: str
+    role: Role
+    deleted_at: int
 
 
 @dataclass(frozen=True)
@@ -264,13 +277,22 @@ class Grant:
 
 
 @dataclass(frozen=True)
+class Ended:
+    """What one act ended: how many sessions, and which grants."""
+
+    sessions: int
+    grants: tuple[Grant, ...]
+
+
+@dataclass(frozen=True)
 class RefreshToken:
-    """A refresh token with its family."""
+    """A refresh token with its family; `parent_hash` is of the one it was exchanged for."""
 
     token_hash: str
     grant: Grant
     expires_at: int
     rotated_at: int | None
+    parent_hash: str | None = None
 
     def check_client(self, client: Client) -> bool:
         """Whether the token was issued to this client."""

@@ -146,7 +146,8 @@ class Registration:
         """Remove the app: its tokens stop at once. Raises `NotAllowed`."""
         if not client.active:
             raise NotAllowed("The app was made inactive by the provider: it cannot be deleted")
-        admin.delete_client(self.core.store, self.tenant.slug, client.client_id)
+        ended = admin.delete_client(self.core.store, self.tenant.slug, client.client_id)
+        self.core.audit_ended(self.tenant.slug, ended, "the app removed itself")
 
     def _judged(
         self, metadata: Mapping[str, Any], client_id: str | None = None
@@ -162,13 +163,9 @@ class Registration:
             if value is not None and (name in TAKEN or is_public(name))
         }
         taken.setdefault("token_endpoint_auth_method", "client_secret_basic")
-        jwks_uri = taken.get("jwks_uri")
-        if isinstance(jwks_uri, str) and not self.core.settings.demo:
-            if not jwks_uri.startswith("https://"):
-                raise InvalidClientMetadata("jwks_uri must be an https address")
         if client_id is not None:
             taken["client_id"] = client_id
-        return client_from_metadata(self.tenant.slug, taken)
+        return client_from_metadata(self.tenant.slug, taken, demo=self.core.settings.demo)
 
     def _approval(self, old: Client, new: Client) -> Client:
         required = self.core.settings.app_approval == "required"

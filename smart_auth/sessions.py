@@ -15,6 +15,9 @@ from smart_auth.records import Session
 SESSION_COOKIE = "smart_session"
 BROWSER_COOKIE = "smart_browser"
 
+LOGIN_ENDED = "the login it was to last for ended"
+"""Why a grant ended, in the trail."""
+
 
 class Sessions:
     """Begins, finds and ends sessions. Cookies are limited to one tenant's /auth pages."""
@@ -65,7 +68,15 @@ class Sessions:
 
     def end(self, tenant: TenantInfo, session: Session) -> None:
         """End a session, and with it the grants of online access."""
-        self._core.store.sessions.end(tenant.slug, session.session_hash, clock.now())
+        ended = self._core.store.sessions.end(tenant.slug, session.session_hash, clock.now())
+        self._core.audit_ended(tenant.slug, ended.grants, LOGIN_ENDED)
+
+    def end_others(self, tenant: TenantInfo, session: Session) -> None:
+        """End all sessions of the user but this one, in the same way."""
+        ended = self._core.store.sessions.end_all(
+            tenant.slug, session.user_id, clock.now(), but=session.session_hash
+        )
+        self._core.audit_ended(tenant.slug, ended.grants, LOGIN_ENDED)
 
     def set_cookie(self, response: BaseResponse, tenant: TenantInfo, value: str) -> None:
         """Hand the session to the browser; it ends with the browser or the session."""

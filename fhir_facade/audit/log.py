@@ -90,9 +90,12 @@ class AuditLog:
             self._start()
         self._queue.put((row, clock.now_us()))
 
-    def record_now(self, row: AccessRow) -> None:
-        """Write a row durably before returning. Raises the database's error when it cannot."""
-        store.append(self._engine, [_values(row, clock.now_us())])
+    def record_now(self, *rows: AccessRow) -> None:
+        """Write rows durably, all or none, before returning. Raises the database's error when it
+        cannot."""
+        if rows:
+            now = clock.now_us()
+            store.append(self._engine, [_values(row, now) for row in rows])
 
     def close(self) -> None:
         """Write what is queued and stop. Safe to call more than once."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from fhir_facade.cli.apps import apps, metadata_of, read_object
+from fhir_facade.cli.apps import apps, described, metadata_of, read_object
 from fhir_facade.cli.inputs import read_instant
 from fhir_facade.cli.operator import TENANT, Operator, operator, sentences
+from fhir_facade.cli.printing import JSON, print_one
 from fhir_facade.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -35,7 +37,9 @@ FLAGS = ("whole_tenant", "may_introspect", "may_launch", "pkce_optional")
 @click.option("--scope", help="The scopes it may ask for.")
 @click.option("--client-uri", help="Its home page; '' for none.")
 @click.option("--policy-uri", help="Its privacy policy; '' for none.")
-@click.option("--contact", "contacts", multiple=True, help="An e-mail address; repeatable.")
+@click.option(
+    "--contact", "contacts", multiple=True, help="E-mail or https address, or tel:; repeatable."
+)
 @click.option("--valid-from", help="First day or instant it works; '' for no bound.")
 @click.option("--valid-to", help="Last day, or instant from which it does not; '' for no bound.")
 @click.option("--whole-tenant/--no-whole-tenant", default=None, help="A backend's: all patients.")
@@ -59,7 +63,7 @@ def set_app(tenant: str | None, client_id: str, **options: Any) -> None:
         if text := given.get("valid_to"):
             metadata["valid_to"] = read_instant(text, at.zone, "end") // 1_000_000
         _register_anew(at, client, metadata)
-        at.record("app changed", client_id=client_id)
+        at.acts.record("app changed", client_id=client_id)
 
 
 @apps.command("keys")
@@ -78,7 +82,7 @@ def set_keys(tenant: str | None, client_id: str, jwks: TextIO | None, jwks_uri: 
         client = at.app(client_id)
         metadata = metadata_of(client) | {"jwks": keys, "jwks_uri": jwks_uri}
         _register_anew(at, client, metadata)
-        at.record("app keys replaced", client_id=client_id)
+        at.acts.record("app keys replaced", client_id=client_id)
 
 
 @apps.command("rotate-secret")
@@ -91,20 +95,31 @@ def rotate_secret(tenant: str | None, client_id: str) -> None:
     with operator(tenant) as at, sentences():
         client = at.app(client_id)
         created = admin.new_client_secret(at.store, client, as_of=client.version)
-        at.record("app secret replaced", client_id=client_id)
+        at.acts.record("app secret replaced", client_id=client_id)
     click.echo(json.dumps({"client_id": client_id, "client_secret": created.client_secret}))
 
 
 @apps.command("approve")
 @TENANT
 @click.argument("client_id")
-def approve(tenant: str | None, client_id: str) -> None:
-    """Let others than its developer launch an app, and a backend get tokens."""
+@click.option(
+    "--version", type=int, help="As `app show` gave it; refused if changed since."
+)
+@JSON
+def approve(tenant: str | None, client_id: str, version: int | None, as_json: bool) -> None:
+    """Let others than its developer launch an app, and a backend get tokens; shows what was
+    approved.
+    """
     from smart_auth import admin
 
     with operator(tenant) as at, sentences():
-        admin.approve_client(at.store, at.app(client_id), admin.OPERATOR)
-        at.record("app approved", client_id=client_id)
+        client = at.app(client_id)
+        if version not in (None, client.version):
+            raise admin.ChangedSince
+        approved = admin.approve_client(at.store, client, admin.OPERATOR)
+        at.acts.record("app approved", client_id=client_id)
+        shown = described(at, replace(approved, version=client.version + 1))
+    print_one(shown, as_json)
 
 
 @apps.command("withdraw")
@@ -136,7 +151,7 @@ def _change(tenant: str | None, client_id: str, act: str, **changes: Any) -> Non
 
     with operator(tenant) as at, sentences():
         admin.change_client(at.store, at.app(client_id), **changes)
-        at.record(act, client_id=client_id)
+        at.acts.record(act, client_id=client_id)
 
 
 def _register_anew(at: Operator, client: Client, metadata: dict[str, Any]) -> None:
@@ -147,7 +162,8 @@ def _register_anew(at: Operator, client: Client, metadata: dict[str, Any]) -> No
     given = {name: value for name, value in metadata.items() if value not in (None, "", [])}
     # A client without grant types is one that makes launches or looks up tokens, or did so once.
     needed = {} if client.grant_types else {"may_introspect": True}
-    wanted, _ = client_from_metadata(at.tenant, given | needed)
+    demo = at.parts.auth_settings.demo
+    wanted, _ = client_from_metadata(at.tenant, given | needed, demo=demo)
     stay = {*given, admin.PAUSED_BY}
     kept = {name: value for name, value in client.details.items() if name in stay}
     admin.change_client(

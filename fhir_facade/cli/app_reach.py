@@ -32,7 +32,7 @@ def limit(tenant: str | None, client_id: str, scope: str | None, unlimited: bool
     with operator(tenant) as at:
         most = None if scope is None else at.scopes(scope)
         _change(at, at.app(client_id), scope_limit=most)
-        at.record("app scopes limited", client_id=client_id)
+        at.acts.record("app scopes limited", client_id=client_id)
 
 
 @apps.command("export-types")
@@ -55,7 +55,7 @@ def export_types(
             raise InvalidRequest(f"Not served here: {', '.join(unknown)}.")
         most = " ".join(f"system/{name}.rs" for name in dict.fromkeys(types))
         _change(at, client, scope_limit=most or None)
-        at.record("app scopes limited", client_id=client_id)
+        at.acts.record("app scopes limited", client_id=client_id)
 
 
 @apps.command("assign")
@@ -127,7 +127,7 @@ def launch(
         if references:
             document["fhirContext"] = [{"reference": one} for one in references]
         made = _order(at, document)
-        at.record(
+        at.acts.record(
             "launch made",
             client_id=client_id,
             user_id=made.user.user_id,
@@ -164,12 +164,14 @@ def _put_reach(
     _change(at, client, groups=groups, patients=patients)
     name = client.client_id
     if groups != client.groups:
-        at.record("groups of an app changed", client_id=name)
+        at.acts.record("groups of an app changed", client_id=name)
     if (patients is None) != (client.patients is None):
         ended = patients is None
-        at.record("list of patients ended" if ended else "list of patients begun", client_id=name)
+        at.acts.record(
+            "list of patients ended" if ended else "list of patients begun", client_id=name
+        )
     before, after = client.patients or frozenset(), patients or frozenset()
     for patient in sorted(after - before):
-        at.record("patient given to an app", client_id=name, patient_id=patient)
+        at.acts.record("patient given to an app", client_id=name, patient_id=patient)
     for patient in sorted(before - after):
-        at.record("patient taken from an app", client_id=name, patient_id=patient)
+        at.acts.record("patient taken from an app", client_id=name, patient_id=patient)

@@ -40,7 +40,7 @@ def add_token(tenant: str | None, name: str, days: int, uses: int, unlimited: bo
             days=days,
             uses=None if unlimited else uses,
         )
-        at.record("initial access token made")
+        at.acts.record("initial access token made")
     click.echo(json.dumps({"token_id": made.token.token_id, "initial_access_token": made.value}))
 
 
@@ -65,7 +65,7 @@ def revoke_token(tenant: str | None, token_id: str) -> None:
 
     with operator(tenant) as at, sentences():
         revoke_initial_token(at.store, at.tenant, token_id)
-        at.record("initial access token revoked")
+        at.acts.record("initial access token revoked")
 
 
 def _described(at: Operator, token: InitialAccessToken) -> dict[str, Any]:

@@ -45,8 +45,9 @@ def add_app(tenant: str | None, metadata: TextIO, owner: str | None, unapproved:
             document,
             owner=None if owner is None else at.user(owner).user_id,
             approved_by=None if unapproved else admin.OPERATOR,
+            demo=at.parts.auth_settings.demo,
         )
-        at.record("app registered", client_id=created.client.client_id)
+        at.acts.record("app registered", client_id=created.client.client_id)
     shown = {"client_id": created.client.client_id}
     if created.client_secret is not None:
         shown["client_secret"] = created.client_secret
@@ -67,7 +68,7 @@ def list_apps(tenant: str | None, waiting: bool, owner: str | None, as_json: boo
             clients = [client for client in clients if client.owner == mine]
         if waiting:
             clients = [client for client in clients if client.approved_at is None]
-        found = [_described(at, client) for client in clients]
+        found = [described(at, client) for client in clients]
     columns = ("client_id", "client_name", "token_endpoint_auth_method", "state", "approval")
     print_list(found, columns, as_json)
 
@@ -81,7 +82,7 @@ def show_app(tenant: str | None, client_id: str, as_json: bool) -> None:
     with operator(tenant) as at:
         client = at.app(client_id)
         base = at.info.issuer
-        shown = _described(at, client) | {
+        shown = described(at, client) | {
             "fhir_base": base,
             "discovery_url": f"{base}/.well-known/smart-configuration",
         }
@@ -116,8 +117,9 @@ def delete_app(tenant: str | None, client_id: str) -> None:
     from smart_auth import admin
 
     with operator(tenant) as at, sentences():
-        admin.delete_client(at.store, at.tenant, at.app(client_id).client_id)
-        at.record("app deleted", client_id=client_id)
+        ended = admin.delete_client(at.store, at.tenant, at.app(client_id).client_id)
+        at.acts.record("app deleted", client_id=client_id)
+        at.acts.record_ended(ended)
 
 
 def read_object(file: TextIO, what: str) -> dict[str, Any]:
@@ -156,12 +158,14 @@ def metadata_of(client: Client) -> dict[str, Any]:
     }
 
 
-def _described(at: Operator, client: Client) -> dict[str, Any]:
+def described(at: Operator, client: Client) -> dict[str, Any]:
+    """What `app show` tells of an app, without anything secret."""
     zone = at.zone
     owner = None if client.owner is None else at.store.users.get(at.tenant, client.owner)
     return metadata_of(client) | {
         "valid_from": instant(client.valid_from, zone),
         "valid_to": instant(client.valid_to, zone),
+        "version": client.version,
         "state": "active" if client.active else "inactive",
         "registered_at": instant(client.created_at, zone),
         "owner": None if owner is None else owner.username,

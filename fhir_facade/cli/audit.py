@@ -47,7 +47,7 @@ def search(tenant: str | None, limit: int, as_json: bool, **asked: str | None) -
         found = [_described(row, at.zone) for row in at.parts.audit.trail.find(query)]
         patient = asked["patient"]
         known = patient and at.parts.auth.ports.patient_exists(at.tenant, patient)
-        at.record("audit trail read", patient_id=patient if known else None)
+        at.acts.record("audit trail read", patient_id=patient if known else None)
     print_list(found, COLUMNS, as_json)
 
 
@@ -64,9 +64,9 @@ def _conditions(at: Operator, asked: dict[str, str | None]) -> list[Condition]:
     if asked["patient"]:
         found.append(OfPatients((asked["patient"],)))
     if asked["username"]:
-        found.append(Among("user_id", (at.user(asked["username"]).user_id,)))
+        found.append(Among("user_id", (at.former_too(asked["username"]),)))
     if actor := asked["actor"]:
-        found.append(Among("actor", (actor if actor == OPERATOR else at.user(actor).user_id,)))
+        found.append(Among("actor", (actor if actor == OPERATOR else at.former_too(actor),)))
     for name in ("client_id", "action", "outcome", "correlation_id"):
         if value := asked[name]:
             found.append(Among(name, (value,)))

@@ -82,5 +82,5 @@ def purge(tenant: str | None, patient_id: str) -> None:
         # Groups that name the patient are written anew; then their old versions can go as well.
         parts.groups.refresh(slug)
         removed += purge_patient(parts.database, slug, patient_id)
-        at.record("patient purged", patient_id=patient_id)
+        at.acts.record("patient purged", patient_id=patient_id)
     click.echo(json.dumps({"versions": removed, "exports": exports}))

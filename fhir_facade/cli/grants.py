@@ -103,9 +103,10 @@ def end_sessions(tenant: str | None, username: str, session_id: str | None) -> N
             mine = at.store.sessions.list(at.tenant, user.user_id, _now())
             if session_id not in {one.session_hash for one in mine}:
                 raise NotFound("There is no session of that id.")
-            ended = int(at.store.sessions.end(at.tenant, session_id, _now()))
-        at.record("sessions ended", user_id=user.user_id)
-    click.echo(ended)
+            ended = at.store.sessions.end(at.tenant, session_id, _now())
+        at.acts.record("sessions ended", user_id=user.user_id)
+        at.acts.record_ended(ended.grants)
+    click.echo(ended.sessions)
 
 
 def _now() -> int:
@@ -125,7 +126,7 @@ def _end(at: Operator, grant: Grant) -> bool:
 
     ended = end_grant(at.store, at.tenant, grant.grant_id)
     if ended:
-        at.record(
+        at.acts.record(
             "grant ended",
             client_id=grant.client_id,
             user_id=grant.user_id,

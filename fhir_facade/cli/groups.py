@@ -124,7 +124,7 @@ def deactivate(tenant: str | None, group_id: str) -> None:
     """Keep a group, without members."""
     with operator(tenant) as at:
         at.parts.groups.deactivate(at.tenant, group_id)
-        at.record_group("group made inactive", group_id)
+        at.acts.record_group("group made inactive", group_id)
 
 
 @groups.command("remove")
@@ -137,7 +137,7 @@ def remove(tenant: str | None, group_id: str) -> None:
         if _exporters(at, group_id):
             raise Conflict("Take the group from the apps that may export it first.")
         at.parts.groups.remove(at.tenant, group_id)
-        at.record_group("group removed", group_id)
+        at.acts.record_group("group removed", group_id)
 
 
 @groups.command("refresh")
@@ -227,7 +227,7 @@ def _refresh(at: Operator, act: str, group_id: str, patients: tuple[str, ...] = 
     """Let what changed take effect, and keep the act: once, or for each patient."""
     at.parts.groups.refresh_due(at.tenant)
     for patient in patients or (None,):
-        at.record_group(act, group_id, patient)
+        at.acts.record_group(act, group_id, patient)
 
 
 def _group(at: Operator, group_id: str) -> GroupDefinition:

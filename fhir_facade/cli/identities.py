@@ -33,7 +33,7 @@ def link(tenant: str | None, username: str, provider: str, subject: str) -> None
         if found is None:
             raise NotFound("There is no login provider of that name.")
         link_identity(at.store, user, found, subject)
-        at.record("identity linked", user_id=user.user_id)
+        at.acts.record("identity linked", user_id=user.user_id)
 
 
 @users.command("unlink")
@@ -57,8 +57,8 @@ def unlink(tenant: str | None, username: str, issuer: str | None, subject: str |
             raise NotFound("The user has no such link.")
         for one in wanted:
             unlink_identity(at.store, at.tenant, one.issuer, one.subject)
-            at.record("identity unlinked", user_id=user.user_id)
-        admin.end_sessions(at.store, user)
+            at.acts.record("identity unlinked", user_id=user.user_id)
+        at.acts.record_ended(admin.end_sessions(at.store, user).grants)
 
 
 @users.command("links")

@@ -42,5 +42,5 @@ def rotate(tenant: str | None) -> None:
 
     with operator(tenant) as at:
         admin.rotate_keys(at.store, at.parts.auth_settings, at.tenant)
-        at.record("signing keys rotated")
+        at.acts.record("signing keys rotated")
     click.echo("New keys sign from now on.")

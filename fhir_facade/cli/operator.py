@@ -17,6 +17,7 @@ from fhir_facade.errors import Conflict, InvalidRequest, NotFound
 
 if TYPE_CHECKING:
     from fhir_facade.app import Facade
+    from fhir_facade.console.acts import ProviderActs
     from smart_auth.ports import TenantInfo
     from smart_auth.records import Client, User
     from smart_auth.store import AuthStore
@@ -54,6 +55,11 @@ class Operator:
             raise NotFound("There is no user of that name.")
         return found
 
+    def former_too(self, name: str) -> str:
+        """The id of a user, of a deleted one too, by user name or id."""
+        former = self.store.users.former(self.tenant, name)
+        return self.user(name).user_id if former is None else former.user_id
+
     def app(self, client_id: str) -> Client:
         """By its client_id."""
         found = self.store.clients.get(self.tenant, client_id)
@@ -75,48 +81,13 @@ class Operator:
             raise InvalidRequest(f"No scopes of this server: {', '.join(unknown)}.")
         return " ".join(words)
 
-    def record(
-        self,
-        act: str,
-        *,
-        client_id: str | None = None,
-        user_id: str | None = None,
-        patient_id: str | None = None,
-    ) -> None:
-        """Keep an act of the operator, durably. `act` is a fixed text."""
-        from smart_auth.admin import OPERATOR
-        from smart_auth.ports import AccessEvent
-
-        self.parts.auth.ports.record(
-            AccessEvent(
-                tenant=self.tenant,
-                action="admin",
-                outcome="success",
-                client_id=client_id,
-                user_id=user_id,
-                patient_id=patient_id,
-                reason=act,
-                actor=OPERATOR,
-            )
-        )
-
-    def record_group(self, act: str, group_id: str, patient_id: str | None = None) -> None:
-        """Keep an act upon a group."""
-        from fhir_facade.audit import AccessRow
+    @property
+    def acts(self) -> ProviderActs:
+        """What the operator does, for the audit trail."""
+        from fhir_facade.console.acts import ProviderActs
         from smart_auth.admin import OPERATOR
 
-        self.parts.audit.record_now(
-            AccessRow(
-                tenant=self.tenant,
-                action="admin",
-                outcome="success",
-                type="Group",
-                resource_id=group_id,
-                patient_ids=() if patient_id is None else (patient_id,),
-                reason=act,
-                actor=OPERATOR,
-            )
-        )
+        return ProviderActs(self.parts.auth.ports, self.tenant, OPERATOR, self.parts.audit)
 
 
 @contextmanager

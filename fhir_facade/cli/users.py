@@ -24,6 +24,12 @@ PROFILE = click.option(
     help="What a developer said at sign-up, such as email=dev@example.org; repeatable.",
 )
 
+OWN_PASSWORD = click.option(
+    "--own-password",
+    is_flag=True,
+    help="The user chose it: do not ask for another at the next login.",
+)
+
 
 @click.group("user")
 def users() -> None:
@@ -42,11 +48,19 @@ def users() -> None:
 @click.option("--scope", help="The most any grant of this user may hold.")
 @PROFILE
 @click.option("--password", hidden=True)
+@OWN_PASSWORD
 @STDIN
 def add_user(
-    tenant: str | None, username: str, password: str | None, from_stdin: bool, **options: Any
+    tenant: str | None,
+    username: str,
+    password: str | None,
+    own_password: bool,
+    from_stdin: bool,
+    **options: Any,
 ) -> None:
-    """Create a user; the password is asked for, or read from standard input with --stdin."""
+    """Create a user; the password is asked for, or read from standard input with --stdin. The user
+    has to change it at the first login.
+    """
     from smart_auth import admin
     from smart_auth.store import AlreadyExists
 
@@ -68,8 +82,9 @@ def add_user(
             name=wanted.name,
             service=wanted.service,
             profile=wanted.profile,
+            password_temporary=not own_password,
         )
-        at.record("user created", user_id=user.user_id)
+        at.acts.record("user created", user_id=user.user_id)
     click.echo(user.user_id)
 
 
@@ -126,8 +141,10 @@ def set_user(tenant: str | None, username: str, **options: Any) -> None:
         if changes.get("role", "developer") != "developer":
             changes.setdefault("service", None)
         _check(replace(user, **changes))
-        admin.change_user(at.store, user, as_of=user.version, **changes)
-        at.record("user changed", user_id=user.user_id)
+        changed = admin.change_user(at.store, user, as_of=user.version, **changes)
+        at.acts.record("user changed", user_id=user.user_id)
+        if not changed.active:
+            at.acts.record_ended(admin.end_sessions(at.store, user).grants)
 
 
 @users.command("assign")
@@ -155,17 +172,26 @@ def unassign(tenant: str | None, username: str, patients: tuple[str, ...]) -> No
 @users.command("password")
 @TENANT
 @click.argument("username")
+@OWN_PASSWORD
+@click.option("--end-apps/--keep-apps", default=True, help="Whether the apps' access ends, too.")
 @STDIN
-def set_password(tenant: str | None, username: str, from_stdin: bool) -> None:
-    """Give a user a new password, and end the user's sessions."""
+def set_password(
+    tenant: str | None, username: str, own_password: bool, end_apps: bool, from_stdin: bool
+) -> None:
+    """Give a user a new password, and end the user's sessions and what apps were given. The user
+    has to change it at the next login.
+    """
     from smart_auth import admin
 
     secret = ask_secret("New password", from_stdin)
     with operator(tenant) as at, sentences():
         user = at.user(username)
-        changed = admin.set_password(at.store, user, secret)
-        admin.end_sessions(at.store, changed)
-        at.record("password reset", user_id=user.user_id)
+        admin.set_password(at.store, user, secret, temporary=not own_password)
+        ended = list(admin.end_sessions(at.store, user).grants)
+        if end_apps:
+            ended += admin.end_grants(at.store, at.tenant, user_id=user.user_id)
+        at.acts.record("password reset", user_id=user.user_id)
+        at.acts.record_ended(ended)
 
 
 @users.command("pin")
@@ -180,7 +206,7 @@ def set_pin(tenant: str | None, username: str, from_stdin: bool) -> None:
     with operator(tenant) as at, sentences():
         user = at.user(username)
         admin.give_pin(at.store, user, secret)
-        at.record("PIN given to a user", user_id=user.user_id)
+        at.acts.record("PIN given to a user", user_id=user.user_id)
 
 
 @users.command("totp")
@@ -193,7 +219,7 @@ def give_totp(tenant: str | None, username: str) -> None:
     with operator(tenant) as at, sentences():
         user = at.user(username)
         made = admin.give_totp(at.store, at.parts.auth_settings, user, at.info.name)
-        at.record("one-time codes given to a user", user_id=user.user_id)
+        at.acts.record("one-time codes given to a user", user_id=user.user_id)
     click.echo(made.uri)
 
 
@@ -206,9 +232,26 @@ def reset_factor(tenant: str | None, username: str) -> None:
 
     with operator(tenant) as at:
         user = at.user(username)
-        if not admin.reset_factor(at.store, user):
+        ended = admin.reset_factor(at.store, user)
+        if ended is None:
             raise NotFound("The user has no second factor.")
-        at.record("second factor reset", user_id=user.user_id)
+        at.acts.record("second factor reset", user_id=user.user_id)
+        at.acts.record_ended(ended.grants)
+
+
+@users.command("delete")
+@TENANT
+@click.argument("username")
+@click.confirmation_option(prompt="This cannot be undone. Delete the user?")
+def delete_user(tenant: str | None, username: str) -> None:
+    """Delete a user: logins, access of apps and links end; the audit trail and the name stay."""
+    from smart_auth import admin
+
+    with operator(tenant) as at, sentences():
+        user = at.user(username)
+        ended = admin.delete_user(at.store, user)
+        at.acts.record("user deleted", user_id=user.user_id)
+        at.acts.record_ended(ended.grants)
 
 
 def _wanted(at: Operator, username: str, options: dict[str, Any]) -> User:
@@ -263,9 +306,9 @@ def _put_patients(at: Operator, user: User, patients: frozenset[str]) -> None:
     with sentences():
         admin.change_user(at.store, user, as_of=user.version, patients=patients)
     for patient in sorted(patients - user.patients):
-        at.record("patient assigned to a user", user_id=user.user_id, patient_id=patient)
+        at.acts.record("patient assigned to a user", user_id=user.user_id, patient_id=patient)
     for patient in sorted(user.patients - patients):
-        at.record("patient taken from a user", user_id=user.user_id, patient_id=patient)
+        at.acts.record("patient taken from a user", user_id=user.user_id, patient_id=patient)
 
 
 def _described(at: Operator, user: User) -> dict[str, Any]:
@@ -282,6 +325,7 @@ def _described(at: Operator, user: User) -> dict[str, Any]:
         "whole_tenant": user.whole_tenant,
         "patients": sorted(user.patients),
         "scope": user.scope,
+        "password": "temporary" if user.password_temporary else "own",
         "second_factor": admin.factor_of(at.store, user),
         "profile": dict(user.profile),
     }

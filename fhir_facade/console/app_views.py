@@ -104,8 +104,9 @@ class AppViews:
 
     def end(self, desk: Desk, app: Client) -> Response:
         """End all its grants."""
-        admin.end_grants(desk.store, desk.slug, client_id=app.client_id)
-        desk.record("grants of an app ended", client_id=app.client_id)
+        ended = admin.end_grants(desk.store, desk.slug, client_id=app.client_id)
+        desk.acts.record("grants of an app ended", client_id=app.client_id)
+        desk.acts.record_ended(ended)
         return desk.to(f"/apps/{key_of(app.client_id)}?done=ended")
 
 
@@ -118,7 +119,7 @@ def _change(desk: Desk, app: Client, acts: list[str], done: str, **changes: Any)
         now = desk.store.clients.get(desk.slug, app.client_id)
         return desk.missing("app") if now is None else show_app(desk, now, 409, problem=CHANGED)
     for act in acts:
-        desk.record(act, client_id=app.client_id)
+        desk.acts.record(act, client_id=app.client_id)
     return desk.to(f"/apps/{key_of(app.client_id)}?done={done}")
 
 

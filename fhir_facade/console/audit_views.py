@@ -78,7 +78,7 @@ class AuditViews:
         query = AuditQuery(desk.slug, conditions, after=behind, limit=PAGE + 1)
         rows = desk.parts.audit.trail.find(query)
         known = form.patient and desk.ports.patient_exists(desk.slug, form.patient)
-        desk.record("audit trail read", patient_id=form.patient if known else None)
+        desk.acts.record("audit trail read", patient_id=form.patient if known else None)
         more = {**form.asked, "after": str(rows[PAGE - 1].pk)} if len(rows) > PAGE else None
         return _page(
             desk,
@@ -95,10 +95,11 @@ class AuditViews:
         if written.user:
             user = desk.store.users.by_username(desk.slug, written.user)
             user = user or desk.store.users.get(desk.slug, written.user)
-            if user is None:
-                errors["user"] = "There is no user of this name."
+            known = user or desk.store.users.former(desk.slug, written.user)
+            if known is None:
+                errors["user"] = "There is no user of this name, nor was there one."
             else:
-                asked["user"] = user.user_id
+                asked["user"] = known.user_id
         if written.patient and not _is_patient(desk, written.patient):
             # What is in the address must be an id, whatever was written into the field.
             errors["patient"] = "There is no patient of this account, nor was there one."

@@ -17,6 +17,7 @@ from fhir_facade.console.parts import ConsoleParts
 from fhir_facade.console.password_views import PasswordViews
 from fhir_facade.console.patient_views import PatientViews
 from fhir_facade.console.token_views import TokenViews
+from fhir_facade.console.user_delete import UserDeleteViews
 from fhir_facade.console.user_views import UserViews
 
 
@@ -27,6 +28,7 @@ def create_console(parts: ConsoleParts) -> Blueprint:
     views = (
         HomeViews(reception),
         UserViews(reception),
+        UserDeleteViews(reception),
         PasswordViews(reception),
         PatientViews(reception),
         LimitViews(reception),

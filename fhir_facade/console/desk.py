@@ -12,12 +12,11 @@ from zoneinfo import ZoneInfo
 
 from flask import Response, request
 
-from fhir_facade.audit import AccessRow
+from fhir_facade.console.acts import ProviderActs
 from fhir_facade.console.parts import ConsoleParts
 from fhir_facade.mirror.groups import GroupDefinition
-from fhir_facade.telemetry import correlation_id
 from smart_auth.core import Core
-from smart_auth.ports import AccessEvent, Facade, TenantInfo
+from smart_auth.ports import Facade, TenantInfo
 from smart_auth.records import Client, Role, User
 from smart_auth.store import AuthStore
 from smart_auth.web import pages
@@ -114,43 +113,10 @@ class Desk:
         """Whether the form that was sent was made for `page`, for this administrator."""
         return self.visitor.form_is_ours(self._purpose(page, pages.posted("once")))
 
-    def record(
-        self,
-        act: str,
-        *,
-        client_id: str | None = None,
-        user_id: str | None = None,
-        patient_id: str | None = None,
-    ) -> None:
-        """Keep an act of this administrator, durably. `act` is a fixed text."""
-        self.ports.record(
-            AccessEvent(
-                tenant=self.slug,
-                action="admin",
-                outcome="success",
-                client_id=client_id,
-                user_id=user_id,
-                patient_id=patient_id,
-                reason=act,
-                actor=self.admin.user_id,
-            )
-        )
-
-    def record_group(self, act: str, group_id: str, patient_id: str | None = None) -> None:
-        """Keep an act of this administrator upon a group."""
-        self.parts.audit.record_now(
-            AccessRow(
-                tenant=self.slug,
-                action="admin",
-                outcome="success",
-                type="Group",
-                resource_id=group_id,
-                patient_ids=() if patient_id is None else (patient_id,),
-                reason=act,
-                actor=self.admin.user_id,
-                correlation_id=correlation_id() or None,
-            )
-        )
+    @property
+    def acts(self) -> ProviderActs:
+        """What this administrator does, for the audit trail."""
+        return ProviderActs(self.ports, self.slug, self.admin.user_id, self.parts.audit)
 
     def _purpose(self, page: str, once: object) -> str:
         return f"console{page}/{once}"

@@ -77,14 +77,16 @@ class GrantViews:
         """End one grant, or one session."""
         if value := pages.posted("session"):
             session = desk.store.sessions.get(desk.slug, value, clock.now())
-            if session is None or not desk.store.sessions.end(desk.slug, value, clock.now()):
+            ended = desk.store.sessions.end(desk.slug, value, clock.now())
+            if session is None or not ended.sessions:
                 return _back(desk, "gone")
-            desk.record("sessions ended", user_id=session.user_id)
+            desk.acts.record("sessions ended", user_id=session.user_id)
+            desk.acts.record_ended(ended.grants)
             return _back(desk, "one")
         grant = desk.store.grants.get(desk.slug, pages.posted("grant"))
         if grant is None or not admin.end_grant(desk.store, desk.slug, grant.grant_id):
             return _back(desk, "gone")
-        desk.record(
+        desk.acts.record(
             "grant ended",
             client_id=grant.client_id,
             user_id=grant.user_id,
@@ -97,9 +99,10 @@ class GrantViews:
         user_id, client_id = pages.posted("user") or None, pages.posted("app") or None
         if user_id is None and client_id is None:
             return desk.problem(400, "Say of which user or app the access is to end.")
-        admin.end_grants(desk.store, desk.slug, user_id=user_id, client_id=client_id)
+        ended = admin.end_grants(desk.store, desk.slug, user_id=user_id, client_id=client_id)
         of = "a user" if client_id is None else "an app"
-        desk.record(f"grants of {of} ended", user_id=user_id, client_id=client_id)
+        desk.acts.record(f"grants of {of} ended", user_id=user_id, client_id=client_id)
+        desk.acts.record_ended(ended)
         return _back(desk, "all")
 
     def _search(self, desk: Desk) -> Response:

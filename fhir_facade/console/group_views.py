@@ -63,7 +63,7 @@ class GroupViews:
                 except Conflict:
                     errors, status = {"group_id": "There is a group of this id."}, 409
                 else:
-                    desk.record_group("group changed", group_id)
+                    desk.acts.record_group("group changed", group_id)
                     desk.parts.groups.refresh_due(desk.slug)
                     onward = "/members" if group.rule == "listed" else ""
                     return desk.to(f"/groups/{key_of(group_id)}{onward}?done=created")
@@ -84,7 +84,7 @@ class GroupViews:
             desk.parts.groups.change(desk.slug, form.applied(group), as_of=group.version)
         except (Conflict, NotFound):
             return changed_since(desk, group)
-        desk.record_group("group changed", group.group_id)
+        desk.acts.record_group("group changed", group.group_id)
         desk.parts.groups.refresh_due(desk.slug)
         return desk.to(f"/groups/{key_of(group.group_id)}?done=changed")
 
@@ -101,7 +101,7 @@ class GroupViews:
             desk.parts.groups.remove(desk.slug, group.group_id)
         except NotFound:
             return desk.missing("group")
-        desk.record_group("group removed", group.group_id)
+        desk.acts.record_group("group removed", group.group_id)
         return desk.to("/groups?done=removed")
 
 

@@ -24,7 +24,7 @@ class KeyViews:
         """Which sign, and which only verify; a POST makes new ones."""
         if request.method == "POST":
             admin.rotate_keys(desk.store, desk.core.settings, desk.slug)
-            desk.record("signing keys rotated")
+            desk.acts.record("signing keys rotated")
             return desk.to("/keys?done=rotated")
         now = clock.now()
         return desk.page(

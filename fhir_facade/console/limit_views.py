@@ -46,7 +46,7 @@ class LimitViews:
 
         def keep(limit: str | None) -> None:
             admin.change_user(desk.store, user, as_of=user.version, scope=limit)
-            desk.record("user scopes limited", user_id=user.user_id)
+            desk.acts.record("user scopes limited", user_id=user.user_id)
 
         return page.answer(keep, lambda: USER.find(desk, user.user_id))
 
@@ -58,7 +58,7 @@ class LimitViews:
 
         def keep(limit: str | None) -> None:
             admin.change_client(desk.store, app, as_of=app.version, scope_limit=limit)
-            desk.record("app scopes limited", client_id=app.client_id)
+            desk.acts.record("app scopes limited", client_id=app.client_id)
 
         return page.answer(keep, lambda: APP.find(desk, app.client_id))
 

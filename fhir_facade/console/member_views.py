@@ -103,7 +103,7 @@ def _keep(
     if put or take:
         desk.parts.groups.change_members(desk.slug, name, put=put, take=take, as_of=group.version)
         for patient in [*(one.patient_id for one in put), *take]:
-            desk.record_group("group members changed", name, patient)
+            desk.acts.record_group("group members changed", name, patient)
         desk.parts.groups.refresh_due(desk.slug)
     return desk.to(f"/groups/{key_of(name)}/members?done=changed")
 

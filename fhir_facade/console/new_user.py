@@ -56,11 +56,12 @@ class NewUser:
                 patients=user.patients,
                 name=user.name,
                 service=user.service,
+                password_temporary=True,
             )
         except AlreadyExists:
             taken = {"username": "There is a user of this name: choose another."}
             return self._page(form, taken, 409)
-        self._desk.record("user created", user_id=created.user_id)
+        self._desk.acts.record("user created", user_id=created.user_id)
         if made:
             return show_password(self._desk, created, password)
         return self._desk.to(f"/users/{key_of(created.user_id)}?done=created")

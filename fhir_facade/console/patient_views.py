@@ -116,7 +116,7 @@ class _UserPatients:
             ("patient taken from a user", user.patients - patients),
         ):
             for patient in sorted(ids):
-                self.desk.record(act, user_id=user.user_id, patient_id=patient)
+                self.desk.acts.record(act, user_id=user.user_id, patient_id=patient)
         return ""
 
     def end_list(self) -> str:
@@ -159,14 +159,14 @@ class _AppPatients:
         if (patients is None) != (app.patients is None):
             ended = patients is None
             act = "list of patients ended" if ended else "list of patients begun"
-            self.desk.record(act, client_id=name)
+            self.desk.acts.record(act, client_id=name)
         left = patients or frozenset()
         for act, ids in (
             ("patient given to an app", left - self.patients),
             ("patient taken from an app", self.patients - left),
         ):
             for patient in sorted(ids):
-                self.desk.record(act, client_id=name, patient_id=patient)
+                self.desk.acts.record(act, client_id=name, patient_id=patient)
         return ""
 
     def again(self) -> _AppPatients | None:

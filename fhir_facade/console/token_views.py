@@ -44,7 +44,7 @@ class TokenViews:
             )
         except ValueError as error:
             return _show(desk, 422, problem=f"{error}.")
-        desk.record("initial access token made")
+        desk.acts.record("initial access token made")
         return _show(desk, made=made.value)
 
     def revoke(self, desk: Desk) -> Response:
@@ -53,7 +53,7 @@ class TokenViews:
             registration.revoke_initial_token(desk.store, desk.slug, pages.posted("token"))
         except LookupError:
             return _show(desk, 409, problem="The token had ended before.")
-        desk.record("initial access token revoked")
+        desk.acts.record("initial access token revoked")
         return desk.to("/tokens?done=revoked")
 
 

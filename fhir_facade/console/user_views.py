@@ -22,6 +22,7 @@ DONE = {
     "created": "The user was created.",
     "changed": "The changes are in force.",
     "password": "The user has a new password, and is logged out everywhere.",
+    "deleted": "The user was deleted.",
     "factor": "The second factor was forgotten, and the user is logged out everywhere.",
     "ended": "The user is logged out everywhere, and no app has access through this user any more.",
     "limit": "The limit is in force, for access that was given before as well.",
@@ -68,6 +69,7 @@ class UserViews:
             text=text,
             role=role,
             roles=[("", "Any"), *((name, name.title()) for name in ROLES)],
+            told=DONE.get(request.args.get("done", ""), ""),
         )
 
     def new(self, desk: Desk) -> Response:
@@ -101,21 +103,24 @@ class UserViews:
         act = "user made active" if active else "user made inactive"
         response = change(desk, user, act, "changed", active=active)
         if not active and response.status_code == 303:
-            admin.end_sessions(desk.store, user)
+            desk.acts.record_ended(admin.end_sessions(desk.store, user).grants)
         return response
 
     def factor(self, desk: Desk, user: User) -> Response:
         """Forget a lost second factor."""
-        if not admin.reset_factor(desk.store, user):
+        ended = admin.reset_factor(desk.store, user)
+        if ended is None:
             return show_user(desk, user, 409, problem="The user has no second factor.")
-        desk.record("second factor reset", user_id=user.user_id)
+        desk.acts.record("second factor reset", user_id=user.user_id)
+        desk.acts.record_ended(ended.grants)
         return desk.to(f"/users/{key_of(user.user_id)}?done=factor")
 
     def end(self, desk: Desk, user: User) -> Response:
         """End all sessions and grants."""
-        admin.end_sessions(desk.store, user)
-        admin.end_grants(desk.store, desk.slug, user_id=user.user_id)
-        desk.record("sessions and grants of a user ended", user_id=user.user_id)
+        online = admin.end_sessions(desk.store, user).grants
+        ended = admin.end_grants(desk.store, desk.slug, user_id=user.user_id)
+        desk.acts.record("sessions and grants of a user ended", user_id=user.user_id)
+        desk.acts.record_ended([*online, *ended])
         return desk.to(f"/users/{key_of(user.user_id)}?done=ended")
 
 
@@ -128,7 +133,7 @@ def change(desk: Desk, user: User, act: str, done: str, **changes: Any) -> Respo
     except (admin.ChangedSince, LookupError):
         now = desk.store.users.get(desk.slug, user.user_id)
         return desk.missing("user") if now is None else show_user(desk, now, 409, problem=CHANGED)
-    desk.record(act, user_id=user.user_id)
+    desk.acts.record(act, user_id=user.user_id)
     return desk.to(f"/users/{key_of(user.user_id)}?done={done}")
 
 

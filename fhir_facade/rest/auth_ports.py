@@ -170,9 +170,9 @@ class FacadePorts:
             row = versions.read(conn, tenant, "Patient", patient_id)
         return row is not None and not row.deleted
 
-    def record(self, event: AccessEvent) -> None:
-        """Keep an audit row, durably before it returns."""
-        self._audit.record_now(_row(event))
+    def record(self, *events: AccessEvent) -> None:
+        """Keep an audit row for each, all or none, durably before it returns."""
+        self._audit.record_now(*map(_row, events))
 
     def _zone(self, tenant: str) -> ZoneInfo:
         info = self._tenants.get(tenant)

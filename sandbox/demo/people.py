@@ -39,11 +39,13 @@ def _new_pin() -> str:
 
 
 def plant_people(facade: Facade, tenant: str, seed: dict[str, Any]) -> None:
-    """Make the accounts that are missing. Adds `user_id` to each person of the seed."""
+    """Make the accounts that are missing and were not deleted. Adds `user_id` to each person."""
     known = {user.username: user for user in admin.list_users(facade.auth_store, tenant)}
     for name, options in _wanted(seed).items():
         person = seed[name]
         user = known.get(person["username"])
+        if user is None and facade.auth_store.users.former(tenant, person["username"]):
+            continue
         if user is None:
             user = admin.create_user(
                 facade.auth_store,

@@ -204,9 +204,9 @@ def put_client(facade: Facade, tenant: str, metadata: Mapping[str, Any]) -> None
     client_id = str(metadata["client_id"])
     known = store.clients.get(tenant, client_id)
     if known is None:
-        admin.create_client(store, tenant, metadata)
+        admin.create_client(store, tenant, metadata, demo=True)
         return
-    wanted, _ = client_from_metadata(tenant, metadata)
+    wanted, _ = client_from_metadata(tenant, metadata, demo=True)
     decided = {name: getattr(known, name) for name in DECIDED_LATER}
     wanted = replace(wanted, details={**known.details, **wanted.details}, **decided)
     if wanted != known:
@@ -229,7 +229,7 @@ def read_clients(path: Path) -> list[dict[str, Any]]:
         if "client_id" not in metadata:
             raise ValueError(f"entry {number} has no client_id")
         try:
-            client_from_metadata("", metadata)
+            client_from_metadata("", metadata, demo=True)
         except ValueError as error:
             raise ValueError(f"entry {number}: {error}") from None
     return listed

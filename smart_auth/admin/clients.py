@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from smart_auth import clock, keyring
 from smart_auth.client_metadata import client_from_metadata
-from smart_auth.records import Client
+from smart_auth.records import Client, Grant
 from smart_auth.store import AuthStore
 
 OPERATOR = "operator"
@@ -38,16 +38,18 @@ def create_client(
     *,
     owner: str | None = None,
     approved_by: str | None = OPERATOR,
+    demo: bool = False,
 ) -> CreatedClient:
     """Register an app from RFC 7591 metadata and our own members.
 
     Ours: `client_id` and `client_secret` (each made when absent and needed), `launch_uri`,
     `groups`, `whole_tenant`, `valid_from`, `valid_to` (epoch seconds), `pkce_optional`,
     `may_introspect`, `may_launch`.
-    `owner` is the developer's user id; `approved_by` None leaves the app waiting for approval.
+    `owner` is the developer's user id; `approved_by` None leaves the app waiting for approval;
+    `demo`: see `client_from_metadata`.
     Raises `InvalidClientMetadata` or `AlreadyExists`; nothing is kept then.
     """
-    client, secret = client_from_metadata(tenant, metadata)
+    client, secret = client_from_metadata(tenant, metadata, demo=demo)
     now = clock.now()
     client = replace(
         client,
@@ -79,8 +81,12 @@ def change_client(
 
 
 def approve_client(store: AuthStore, client: Client, approved_by: str) -> Client:
-    """Let everybody launch a developer's app, and a backend get tokens. Raises LookupError."""
-    return change_client(store, client, approved_at=clock.now(), approved_by=approved_by)
+    """Let everybody launch a developer's app, and a backend get tokens: the app as it was read.
+    Raises LookupError and `ChangedSince`."""
+    now = clock.now()
+    return change_client(
+        store, client, as_of=client.version, approved_at=now, approved_by=approved_by
+    )
 
 
 def new_client_secret(
@@ -105,10 +111,13 @@ def deactivate_client(store: AuthStore, tenant: str, client_id: str) -> None:
     change_client(store, client, active=False)
 
 
-def delete_client(store: AuthStore, tenant: str, client_id: str) -> None:
-    """Remove a client; its tokens stop at once. Raises LookupError."""
-    if not store.clients.delete(tenant, client_id):
+def delete_client(store: AuthStore, tenant: str, client_id: str) -> Sequence[Grant]:
+    """Remove a client; its tokens stop at once. Returns the grants that ended. Raises
+    LookupError."""
+    ended = store.clients.delete(tenant, client_id)
+    if ended is None:
         raise LookupError("No such client")
+    return ended.grants
 
 
 def list_clients(store: AuthStore, tenant: str) -> list[Client]:

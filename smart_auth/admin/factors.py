@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from smart_auth import clock, factors
 from smart_auth.keyring import Keyring
-from smart_auth.records import FactorKind, User
+from smart_auth.records import Ended, FactorKind, User
 from smart_auth.settings import AuthSettings
 from smart_auth.store import AuthStore
 
@@ -29,15 +29,12 @@ def give_totp(
     return made
 
 
-def reset_factor(store: AuthStore, user: User) -> bool:
-    """Forget a lost second factor and end the user's sessions; False when there was none."""
+def reset_factor(store: AuthStore, user: User) -> Ended | None:
+    """Forget a lost second factor and end the user's sessions; None when there was none."""
     removed = store.factors.remove(user.tenant, user.user_id)
-    if removed:
-        end_sessions(store, user)
-    return removed
+    return end_sessions(store, user) if removed else None
 
 
-def end_sessions(store: AuthStore, user: User) -> int:
-    """Log the user out everywhere; returns how many sessions there were. Grants stay, but for those
-    of online access."""
+def end_sessions(store: AuthStore, user: User) -> Ended:
+    """Log the user out everywhere. Grants stay, but for those of online access."""
     return store.sessions.end_all(user.tenant, user.user_id, clock.now())

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from smart_auth import clock
+from smart_auth.records import Grant
 from smart_auth.store import AuthStore
 
 BY_PROVIDER = "ended by the provider"
@@ -15,8 +18,8 @@ def end_grant(store: AuthStore, tenant: str, grant_id: str) -> bool:
 
 def end_grants(
     store: AuthStore, tenant: str, *, user_id: str | None = None, client_id: str | None = None
-) -> int:
-    """End all grants of a user, of an app, or of a user with an app; how many there were.
+) -> Sequence[Grant]:
+    """End all grants of a user, of an app, or of a user with an app; which they were.
 
     Raises ValueError when neither is named.
     """

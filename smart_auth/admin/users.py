@@ -9,7 +9,7 @@ from typing import Any
 from smart_auth import keyring
 from smart_auth.admin.clients import ChangedSince
 from smart_auth.passwords import hash_password
-from smart_auth.records import Role, User
+from smart_auth.records import Ended, Role, User
 from smart_auth.store import AuthStore
 
 SHORTEST_PASSWORD = 8
@@ -78,11 +78,32 @@ def change_user(
     return changed
 
 
-def set_password(store: AuthStore, user: User, password: str) -> User:
-    """Give a user a new password. Raises ValueError, and `ChangedSince` rather than undo what an
-    administrator did to the user meanwhile; sessions go on (`end_sessions`)."""
+def set_password(store: AuthStore, user: User, password: str, *, temporary: bool = False) -> User:
+    """Give a user a new password; a `temporary` one has to be changed at the next login. Raises
+    ValueError, and `ChangedSince` rather than undo what an administrator did to the user meanwhile;
+    sessions and grants go on (`end_sessions`, `end_grants`)."""
     check_new_password(password, user.username, user.role)
-    return change_user(store, user, as_of=user.version, password_hash=hash_password(password))
+    return change_user(
+        store,
+        user,
+        as_of=user.version,
+        password_hash=hash_password(password),
+        password_temporary=temporary,
+    )
+
+
+def delete_user(store: AuthStore, user: User) -> Ended:
+    """Remove a user for good: what opens the account goes, sessions and grants end, the apps of a
+    developer stay without one. The user name is nobody's again, and logs go on to name the person.
+
+    Raises `ChangedSince`, LookupError, and `LastAdmin` rather than leave nobody to administer.
+    """
+    ended = store.users.delete(user)
+    if ended is None:
+        if store.users.get(user.tenant, user.user_id) is not None:
+            raise ChangedSince
+        raise LookupError("No such user")
+    return ended
 
 
 def list_users(store: AuthStore, tenant: str) -> list[User]:

@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from smart_auth import admin
+from smart_auth.acts import Acts
 from smart_auth.admin import PAUSED_BY, ChangedSince, CreatedClient, InvalidClientMetadata
 from smart_auth.client_metadata import client_from_metadata
 from smart_auth.client_scope import wider
 from smart_auth.core import Core
 from smart_auth.oauth import jwks
 from smart_auth.outbound import network_of
-from smart_auth.portal.acts import record
 from smart_auth.portal.app_forms import AppForm, FormRules, kind_of, metadata_of, problems_of
 from smart_auth.portal.fields import InvalidForm
 from smart_auth.ports import TenantInfo
@@ -80,10 +80,11 @@ class Apps:
                 metadata_of(form, self.tenant) | {"client_id": client_id},
                 owner=self.developer.user_id,
                 approved_by="automatic" if at_once else None,
+                demo=self.core.settings.demo,
             )
         except InvalidClientMetadata as refused:
             raise InvalidForm({"": f"{refused}."}) from None
-        self._record("app registered", client_id)
+        self._acts.record("app registered", client_id=client_id)
         return created
 
     def edit(self, app: Client, form: AppForm, *, agreed: bool) -> None:
@@ -99,7 +100,7 @@ class Apps:
     def new_secret(self, app: Client) -> CreatedClient:
         """Replace the secret; the old one stops at once. ValueError for an app without one."""
         created = admin.new_client_secret(self.core.store, app, as_of=app.version)
-        self._record("app secret replaced", app.client_id)
+        self._acts.record("app secret replaced", client_id=app.client_id)
         return created
 
     def may_resume(self, app: Client) -> bool:
@@ -122,8 +123,9 @@ class Apps:
 
     def delete(self, app: Client) -> None:
         """Remove the app; its tokens stop at once."""
-        admin.delete_client(self.core.store, self.tenant.slug, app.client_id)
-        self._record("app deleted", app.client_id)
+        ended = admin.delete_client(self.core.store, self.tenant.slug, app.client_id)
+        self._acts.record("app deleted", client_id=app.client_id)
+        self._acts.record_ended(ended)
 
     def pick(self, app: Client, patients: Collection[str]) -> None:
         """Add patients to those the app may be used for. PermissionError when one of them is not
@@ -133,13 +135,17 @@ class Apps:
             raise PermissionError("A patient is unknown")
         self._put_patients(app, (app.patients or frozenset()) | new)
         for patient in sorted(new):
-            self._record("patient given to an app", app.client_id, patient)
+            self._acts.record(
+                "patient given to an app", client_id=app.client_id, patient_id=patient
+            )
 
     def drop(self, app: Client, patient: str) -> None:
         """Take a patient from the app's list, which stays a list when it is empty."""
         if app.patients is not None and patient in app.patients:
             self._put_patients(app, app.patients - {patient})
-            self._record("patient taken from an app", app.client_id, patient)
+            self._acts.record(
+                "patient taken from an app", client_id=app.client_id, patient_id=patient
+            )
 
     def end_list(self, app: Client, *, agreed: bool) -> None:
         """Do without a list: an app that people launch then reaches whom they may see, a backend
@@ -172,7 +178,8 @@ class Apps:
     def _changes(self, app: Client, form: AppForm) -> dict[str, Any]:
         metadata = metadata_of(form, self.tenant) | {"client_id": app.client_id}
         try:
-            wanted, _ = client_from_metadata(self.tenant.slug, metadata)
+            demo = self.core.settings.demo
+            wanted, _ = client_from_metadata(self.tenant.slug, metadata, demo=demo)
         except InvalidClientMetadata as refused:
             raise InvalidForm({"": f"{refused}."}) from None
         kept = {name: one for name, one in app.details.items() if name not in PUBLIC_DETAILS}
@@ -205,9 +212,8 @@ class Apps:
 
     def _change(self, app: Client, act: str, **changes: Any) -> None:
         admin.change_client(self.core.store, app, as_of=app.version, **changes)
-        self._record(act, app.client_id)
+        self._acts.record(act, client_id=app.client_id)
 
-    def _record(self, act: str, client_id: str, patient_id: str | None = None) -> None:
-        record(
-            self.core, self.tenant, self.developer, act, client_id=client_id, patient_id=patient_id
-        )
+    @property
+    def _acts(self) -> Acts:
+        return Acts(self.core.ports, self.tenant.slug, self.developer.user_id)

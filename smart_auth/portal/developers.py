@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from smart_auth import admin
+from smart_auth.acts import Acts
 from smart_auth.core import Core
-from smart_auth.portal.acts import record
 from smart_auth.portal.fields import (
     InvalidForm,
     birth_date_problem,
@@ -77,7 +77,8 @@ def sign_up(core: Core, tenant: TenantInfo, form: SignUp, password: str, repeate
         )
     except AlreadyExists:
         raise InvalidForm({"username": "This user name is taken: choose another."}) from None
-    record(core, tenant, user, "developer signed up", user_id=user.user_id)
+    acts = Acts(core.ports, tenant.slug, user.user_id)
+    acts.record("developer signed up", user_id=user.user_id)
     return user
 
 

@@ -11,9 +11,10 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from smart_auth import clock
-from smart_auth.records import Client
+from smart_auth.records import Client, Ended
 from smart_auth.store import tables as t
 from smart_auth.store.database import Database
+from smart_auth.store.grants import end_grants
 
 
 class AlreadyExists(ValueError):
@@ -133,28 +134,27 @@ class ClientStore:
             _put_patients(connection, replace(client, patients=patients))
         return "done"
 
-    def delete(self, tenant: str, client_id: str) -> bool:
+    def delete(self, tenant: str, client_id: str) -> Ended | None:
         """Remove the client; its tokens stop at once, its grants end, and what was under way to one
-        is gone, so that a later client of the same id inherits nothing. Its name stays for logs."""
+        is gone, so that a later client of the same id inherits nothing. Its name stays for logs.
+        None when there is no such client."""
         c, g = t.client.c, t.access_grant.c
         with self._database.write() as connection:
             for table in (t.pending_authorization, t.launch, t.authorization_code):
                 connection.execute(
                     delete(table).where(table.c.tenant == tenant, table.c.client_id == client_id)
                 )
-            connection.execute(
-                update(t.access_grant)
-                .where(g.tenant == tenant, g.client_id == client_id, g.revoked_at.is_(None))
-                .values(revoked_at=clock.now(), revoked_why="app deleted")
-            )
+            of_it = (g.tenant == tenant, g.client_id == client_id)
+            ended = end_grants(connection, of_it, "app deleted", clock.now())
             name = connection.execute(
                 delete(t.client)
                 .where(c.tenant == tenant, c.client_id == client_id)
                 .returning(c.name)
             ).scalar()
-            if name is not None:
-                _keep_name(connection, tenant, client_id, name)
-            return name is not None
+            if name is None:
+                return None
+            _keep_name(connection, tenant, client_id, name)
+            return Ended(0, ended)
 
     def former_name(self, tenant: str, client_id: str) -> str | None:
         """What a deleted client was called."""

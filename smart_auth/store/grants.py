@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
 
 from smart_auth import keyring
 from smart_auth.records import AuthorizationCode, ConsentRecord, Grant, RefreshToken
@@ -105,6 +105,7 @@ class GrantStore:
                     c.token_hash,
                     c.expires_at.label("token_expires_at"),
                     c.rotated_at,
+                    c.parent_hash,
                     t.access_grant,
                 )
                 .join_from(
@@ -116,18 +117,21 @@ class GrantStore:
             ).first()
         if row is None:
             return None
-        return RefreshToken(row.token_hash, grant_of(row), row.token_expires_at, row.rotated_at)
+        return RefreshToken(
+            row.token_hash, grant_of(row), row.token_expires_at, row.rotated_at, row.parent_hash
+        )
 
     def rotate(
         self, tenant: str, old: RefreshToken, new: RefreshToken, now: int, grace: int
     ) -> Rotation:
         """Exchange a refresh token for a new one of the same family.
 
-        "sibling": the old one was rotated less than `grace` seconds ago, so an answer may have been
-        lost and another token of the family is given. "reused": it was rotated longer ago, nothing
-        is given and the family is revoked (RFC 9700 section 4.14.2).
+        "sibling": the old one was rotated less than `grace` seconds ago, and what it gave was never
+        used: an answer may have been lost, and another token is given. "reused": it was rotated
+        longer ago, or its own token or a sibling of it has been used since. Then two hold tokens of
+        the family: nothing is given and the family is revoked (RFC 9700 section 4.14.2).
         """
-        c, g = t.refresh_token.c, t.access_grant.c
+        g = t.access_grant.c
         with self._database.write() as connection:
             # The family's row first: it serialises rotations and revocation of one family.
             standing = connection.execute(
@@ -137,16 +141,13 @@ class GrantStore:
             ).rowcount
             if standing != 1:
                 return "reused"
-            won = connection.execute(
-                update(t.refresh_token)
-                .where(c.tenant == tenant, c.token_hash == old.token_hash, c.rotated_at.is_(None))
-                .values(rotated_at=now)
-            ).rowcount
-            if won != 1 and not _within_grace(connection, tenant, old.token_hash, now - grace):
+            first = _mark_rotated(connection, tenant, old.token_hash, now)
+            again = not first and not _within_grace(connection, tenant, old.token_hash, now - grace)
+            if again or _two_hold_it(connection, tenant, old):
                 _revoke(connection, tenant, old.grant.grant_id, "refresh token reused", now)
                 return "reused"
-            _add_refresh(connection, tenant, new, now)
-        return "rotated" if won == 1 else "sibling"
+            _add_refresh(connection, tenant, replace(new, parent_hash=old.token_hash), now)
+        return "rotated" if first else "sibling"
 
     def revoke(self, tenant: str, grant_id: str, why: str, now: int) -> bool:
         """End a grant; every token of it stops at once. False when it had ended."""
@@ -215,8 +216,34 @@ def _add_refresh(connection: Connection, tenant: str, token: RefreshToken, now: 
             grant_id=token.grant.grant_id,
             created_at=now,
             expires_at=token.expires_at,
+            parent_hash=token.parent_hash,
         )
     )
+
+
+def _mark_rotated(connection: Connection, tenant: str, token_hash: str, now: int) -> bool:
+    """False when it was before."""
+    c = t.refresh_token.c
+    marked = connection.execute(
+        update(t.refresh_token)
+        .where(c.tenant == tenant, c.token_hash == token_hash, c.rotated_at.is_(None))
+        .values(rotated_at=now)
+    )
+    return marked.rowcount == 1
+
+
+def _two_hold_it(connection: Connection, tenant: str, old: RefreshToken) -> bool:
+    """Whether a token that came of this one, or a sibling of it, has been used: its holder got an
+    answer, and is not the one who asks now."""
+    c = t.refresh_token.c
+    of_old = c.parent_hash == old.token_hash
+    sibling = (c.parent_hash == old.parent_hash) & (c.token_hash != old.token_hash)
+    used = select(c.token_hash).where(
+        c.tenant == tenant,
+        of_old if old.parent_hash is None else of_old | sibling,
+        c.rotated_at.is_not(None),
+    )
+    return connection.execute(used.limit(1)).first() is not None
 
 
 def _within_grace(connection: Connection, tenant: str, token_hash: str, since: int) -> bool:
@@ -225,6 +252,21 @@ def _within_grace(connection: Connection, tenant: str, token_hash: str, since: i
         select(c.rotated_at).where(c.tenant == tenant, c.token_hash == token_hash)
     ).scalar_one()
     return rotated_at is not None and rotated_at >= since
+
+
+def end_grants(
+    connection: Connection, which: Sequence[ColumnElement[bool]], why: str, now: int
+) -> tuple[Grant, ...]:
+    """End the grants in force that meet all conditions, as part of a transaction; which they
+    were."""
+    c = t.access_grant.c
+    ended = connection.execute(
+        update(t.access_grant)
+        .where(*which, c.revoked_at.is_(None), c.expires_at > now)
+        .values(revoked_at=now, revoked_why=why)
+        .returning(t.access_grant)
+    )
+    return tuple(grant_of(row) for row in ended)
 
 
 def _revoke(connection: Connection, tenant: str, grant_id: str, why: str, now: int) -> bool:

@@ -9,10 +9,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, case, insert, select, update
 
-from smart_auth.records import Launch, PendingAuthorization, Session
+from smart_auth.records import Ended, Launch, PendingAuthorization, Session
 from smart_auth.store import tables as t
 from smart_auth.store.contexts import dump_context, load_context
 from smart_auth.store.database import Database
+from smart_auth.store.grants import end_grants
 
 
 class SessionStore:
@@ -35,14 +36,14 @@ class SessionStore:
         """The live sessions of a user, newest first."""
         return self._live(tenant, now, t.session.c.user_id == user_id)
 
-    def end(self, tenant: str, session_hash: str, now: int) -> bool:
-        """End the session and the grants that were to last only as long as it (online access);
-        False when it was not live."""
-        return self._end(tenant, now, t.session.c.session_hash == session_hash) == 1
+    def end(self, tenant: str, session_hash: str, now: int) -> Ended:
+        """End the session, if it is live, and the grants that were to last only as long as it
+        (online access)."""
+        return self._end(tenant, now, t.session.c.session_hash == session_hash)
 
-    def end_all(self, tenant: str, user_id: str, now: int, but: str = "") -> int:
+    def end_all(self, tenant: str, user_id: str, now: int, but: str = "") -> Ended:
         """End the live sessions of a user, and their online access; `but` is the hash of one that
-        stays. Returns how many there were."""
+        stays."""
         c = t.session.c
         return self._end(tenant, now, (c.user_id == user_id) & (c.session_hash != but))
 
@@ -56,7 +57,7 @@ class SessionStore:
             ).all()
         return [Session(*row) for row in rows]
 
-    def _end(self, tenant: str, now: int, which: ColumnElement[bool]) -> int:
+    def _end(self, tenant: str, now: int, which: ColumnElement[bool]) -> Ended:
         c, g = t.session.c, t.access_grant.c
         with self._database.write() as connection:
             ended = connection.execute(
@@ -64,14 +65,15 @@ class SessionStore:
                 .where(c.tenant == tenant, which, c.ended_at.is_(None), c.expires_at > now)
                 .values(ended_at=now)
             ).rowcount
-            connection.execute(
-                update(t.access_grant)
-                .where(g.tenant == tenant, g.revoked_at.is_(None))
-                .where(g.session_hash.in_(select(c.session_hash).where(c.tenant == tenant, which)))
-                .where(g.scope.like("%online_access%"))
-                .values(revoked_at=now, revoked_why="logout")
+            of_them = select(c.session_hash).where(c.tenant == tenant, which)
+            online = g.scope.like("%online_access%")
+            grants = end_grants(
+                connection,
+                (g.tenant == tenant, g.session_hash.in_(of_them), online),
+                "logout",
+                now,
             )
-        return ended
+        return Ended(ended, grants)
 
 
 class LaunchStore:

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Table, func, select, tuple_, u
 from smart_auth.records import Grant, Role, Service, Session
 from smart_auth.store import tables as t
 from smart_auth.store.database import Database
-from smart_auth.store.grants import grant_of
+from smart_auth.store.grants import end_grants, grant_of
 
 _u, _s, _g = t.user_account.c, t.session.c, t.access_grant.c
 
@@ -77,12 +77,14 @@ class OversightStore:
         return self._lines(tenant, where, limit)
 
     def names(self, tenant: str, user_ids: Collection[str | None]) -> dict[str, str]:
-        """User names by id; unknown ids are left out."""
-        query = select(_u.user_id, _u.username).where(
-            _u.tenant == tenant, _u.user_id.in_({one for one in user_ids if one})
-        )
+        """User names by id, of deleted users too; unknown ids are left out."""
+        wanted, f = {one for one in user_ids if one}, t.former_user.c
+        now = select(_u.user_id, _u.username).where(_u.tenant == tenant, _u.user_id.in_(wanted))
+        before = select(f.user_id, f.username).where(f.tenant == tenant, f.user_id.in_(wanted))
         with self._database.read() as connection:
-            return {user_id: username for user_id, username in connection.execute(query)}
+            there = {user_id: username for user_id, username in connection.execute(now)}
+            gone = {user_id: f"{name} (deleted)" for user_id, name in connection.execute(before)}
+        return gone | there
 
     def last_used(self, tenant: str) -> dict[str, int]:
         """When each app last got a token, by its id; apps without grants are left out."""
@@ -134,8 +136,8 @@ class OversightStore:
         *,
         user_id: str | None = None,
         client_id: str | None = None,
-    ) -> int:
-        """End all grants of a user, of an app, or of a user with an app; how many there were. Codes
+    ) -> Sequence[Grant]:
+        """End all grants of a user, of an app, or of a user with an app; which they were. Codes
         that were not redeemed yet buy none any more.
 
         Raises ValueError when neither is named.
@@ -143,7 +145,7 @@ class OversightStore:
         if user_id is None and client_id is None:
             raise ValueError("Grants of whom?")
         c = t.authorization_code.c
-        where = list(_live_grant(tenant, now))
+        where = [_g.tenant == tenant]
         codes = [c.tenant == tenant, c.used_at.is_(None), c.expires_at > now]
         if user_id is not None:
             where.append(_g.user_id == user_id)
@@ -153,10 +155,7 @@ class OversightStore:
             codes.append(c.client_id == client_id)
         with self._database.write() as connection:
             connection.execute(update(t.authorization_code).where(*codes).values(expires_at=now))
-            ended = connection.execute(
-                update(t.access_grant).where(*where).values(revoked_at=now, revoked_why=why)
-            )
-            return ended.rowcount
+            return end_grants(connection, where, why, now)
 
     def sessions(
         self,

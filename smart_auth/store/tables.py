@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 NAMING = {
@@ -135,10 +136,12 @@ user_account = Table(
     Column("name", Text, nullable=False),
     Column("service", String(16)),
     Column("profile", Text, nullable=False),
+    Column("password_temporary", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("tenant", "username"),
 )
 """`service` says for whom a developer builds: patient or provider. `profile` is a JSON object of
-what they said at sign-up. `scope` is the most a user's grants may hold; null is no limit."""
+what they said at sign-up. `scope` is the most a user's grants may hold; null is no limit.
+`password_temporary`: somebody else gave the password, the user has to choose one."""
 
 user_patient = Table(
     "user_patient",
@@ -150,6 +153,19 @@ user_patient = Table(
         ["tenant", "user_id"], ["user_account.tenant", "user_account.user_id"], ondelete="CASCADE"
     ),
 )
+
+former_user = Table(
+    "former_user",
+    metadata,
+    _tenant(),
+    Column("user_id", String(64), primary_key=True),
+    Column("username", String(255), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("deleted_at", BigInteger, nullable=False),
+    UniqueConstraint("tenant", "username"),
+)
+"""Who deleted users were: logs name them, and nobody else gets their user names."""
 
 second_factor = Table(
     "second_factor",
@@ -328,11 +344,14 @@ refresh_token = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("rotated_at", BigInteger),
+    Column("parent_hash", String(64)),
     ForeignKeyConstraint(
         ["tenant", "grant_id"], ["access_grant.tenant", "access_grant.grant_id"], ondelete="CASCADE"
     ),
     Index(None, "tenant", "grant_id"),
+    Index(None, "tenant", "parent_hash"),
 )
+"""`parent_hash` is of the token that was exchanged for this one; null for the first of a family."""
 
 assertion_jti = Table(
     "assertion_jti",

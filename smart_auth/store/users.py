@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import (
@@ -19,10 +20,11 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from smart_auth import clock
-from smart_auth.records import User
+from smart_auth.records import Ended, FormerUser, User
 from smart_auth.store import tables as t
 from smart_auth.store.clients import AlreadyExists
 from smart_auth.store.database import Database
+from smart_auth.store.former import delete_user, former_user
 
 
 class LastAdmin(ValueError):
@@ -64,12 +66,15 @@ class UserStore:
             return [_user(row, _patients(connection, tenant, row.user_id)) for row in rows]
 
     def add(self, user: User) -> None:
-        """Create; raises `AlreadyExists` when the user name is taken."""
+        """Create; raises `AlreadyExists` when the user name is taken, or was a deleted user's."""
         try:
             with self._database.write() as connection:
                 connection.execute(
                     insert(t.user_account).values(**_values(user), created_at=clock.now())
                 )
+                # Behind the insert, which waits for a deletion of the name that is under way.
+                if former_user(connection, user.tenant, user.username):
+                    raise AlreadyExists("The user name was another user's: choose another")
                 _put_patients(connection, user)
         except IntegrityError:
             raise AlreadyExists("A user of this name is already there") from None
@@ -106,6 +111,30 @@ class UserStore:
             )
             _put_patients(connection, user)
         return True
+
+    def delete(self, user: User) -> Ended | None:
+        """Remove the user as it was read, and all that it opens; None when it is gone, or was
+        changed since. Raises `LastAdmin` rather than leave no active administrator. Patients that
+        a developer had go from the developer's apps as well."""
+        c = t.user_account.c
+        this = (c.tenant == user.tenant) & (c.user_id == user.user_id)
+        nobody = replace(user, active=False, whole_tenant=False, patients=frozenset())
+        with self._database.write() as connection:
+            _check_admins(connection, nobody)
+            stored = connection.execute(
+                select(c.version, c.whole_tenant).where(this).with_for_update()
+            ).first()
+            if stored is None or stored.version != user.version:
+                return None
+            _take_from_apps(connection, nobody, stored.whole_tenant)
+            return delete_user(connection, user, clock.now())
+
+    def former(self, tenant: str, name: str) -> FormerUser | None:
+        """Who a deleted user was, by id or user name."""
+        if "\0" in name:
+            return None
+        with self._database.read() as connection:
+            return former_user(connection, tenant, name)
 
     def _one(self, tenant: str, condition: ColumnElement[bool]) -> User | None:
         with self._database.read() as connection:

@@ -81,7 +81,10 @@ class AccountViews:
             return self._overview(tenant, visitor, {"old": text})
         except ValueError as error:
             return self._overview(tenant, visitor, {"new": f"{error}."})
-        self._log_out_elsewhere(tenant, visitor)
+        self._sessions.end_others(tenant, visitor.session)
+        if pages.posted("apps") == "yes":
+            ended = admin.end_grants(self._core.store, tenant.slug, user_id=user.user_id)
+            self._core.audit_ended(tenant.slug, ended, "ended with a change of the password")
         return self._done(tenant, visitor, "password", "password changed")
 
     def factor(self, tenant: TenantInfo) -> Response:
@@ -102,7 +105,7 @@ class AccountViews:
         kind, errors = factor_forms.take(self._core, tenant, visitor.user)
         if kind is None:
             return self._factor_page(tenant, visitor, errors)
-        self._log_out_elsewhere(tenant, visitor)
+        self._sessions.end_others(tenant, visitor.session)
         return pages.see_other(self._core, tenant, "account?done=factor")
 
     def sessions(self, tenant: TenantInfo) -> Response:
@@ -112,12 +115,13 @@ class AccountViews:
             return visitor
         wanted = pages.posted("session")
         if wanted == "others":
-            self._log_out_elsewhere(tenant, visitor)
+            self._sessions.end_others(tenant, visitor.session)
             return self._done(tenant, visitor, "sessions", "other logins ended")
         own = self._core.store.sessions.list(tenant.slug, visitor.user.user_id, clock.now())
-        if wanted not in {session.session_hash for session in own}:
+        chosen = next((one for one in own if one.session_hash == wanted), None)
+        if chosen is None:
             return pages.see_other(self._core, tenant, "account")
-        self._core.store.sessions.end(tenant.slug, wanted, clock.now())
+        self._sessions.end(tenant, chosen)
         return self._done(tenant, visitor, "session", "login ended")
 
     def logout(self, tenant: TenantInfo) -> Response:
@@ -160,11 +164,6 @@ class AccountViews:
             return self._overview(tenant, visitor, refused)
         self._core.store.factors.remove(tenant.slug, visitor.user.user_id)
         return self._done(tenant, visitor, "removed", "second factor removed")
-
-    def _log_out_elsewhere(self, tenant: TenantInfo, visitor: Visitor) -> None:
-        self._core.store.sessions.end_all(
-            tenant.slug, visitor.user.user_id, clock.now(), visitor.session.session_hash
-        )
 
     def _done(self, tenant: TenantInfo, visitor: Visitor, done: str, act: str) -> Response:
         self._core.audit(

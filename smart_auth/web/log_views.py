@@ -12,7 +12,7 @@ from flask import Response, request
 from smart_auth.access_words import what, who
 from smart_auth.core import Core
 from smart_auth.ports import AccessShown, TenantInfo
-from smart_auth.records import User
+from smart_auth.records import FormerUser, User
 from smart_auth.sessions import Sessions
 from smart_auth.web import pages
 from smart_auth.web.launch_pages import app_name, patient_shown
@@ -63,8 +63,11 @@ class LogViews:
         self, tenant: TenantInfo, reader: User, found: Sequence[AccessShown]
     ) -> list[dict[str, Any]]:
         @cache
-        def user(user_id: str | None) -> User | None:
-            return None if user_id is None else self._core.store.users.get(tenant.slug, user_id)
+        def user(user_id: str | None) -> User | FormerUser | None:
+            if user_id is None:
+                return None
+            users = self._core.store.users
+            return users.get(tenant.slug, user_id) or users.former(tenant.slug, user_id)
 
         @cache
         def app(client_id: str | None) -> str | None:

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from flask import Response
 
-from smart_auth import logins
+from smart_auth import admin, logins
 from smart_auth.core import Core
 from smart_auth.logins import FirstStep, LoginOutcome, Needs
 from smart_auth.ports import TenantInfo
@@ -73,17 +73,24 @@ class LoginPages:
         back: str = "",
         first: FirstStep = logins.PASSWORD,
     ) -> Response:
-        """What comes behind the first step for those who need more."""
-        bound_to, enrolling = self.bound_to(value), needs == "enrol"
-        seconds = logins.ENROL_SECONDS if enrolling else logins.SECOND_STEP_SECONDS
+        """What comes behind the steps that went well, for those who need more."""
+        choosing = needs == "password"
+        seconds = logins.SECOND_STEP_SECONDS
+        if choosing or needs == "enrol":
+            seconds = logins.ENROL_SECONDS
+        bound_to = self.bound_to(value, choosing=choosing)
         half = logins.half_login(self._core, self._tenant, user, bound_to, seconds, first)
+        if needs == "password":
+            return self.new_password(half, user, value, {}, back)
         if needs == "enrol":
             return self.enrol(half, user, value, {}, back)
         return self.factor(half, needs, value, back=back)
 
-    def bound_to(self, value: str) -> str:
-        """What a half login belongs to: this browser and the request."""
-        return f"{self._browser.mark}/{value}"
+    def bound_to(self, value: str, *, choosing: bool = False) -> str:
+        """What a half login belongs to: this browser and the request; and of somebody who is to
+        choose a password, that step, so that nobody comes to it without the one before."""
+        bound_to = f"{self._browser.mark}/{value}"
+        return f"password/{bound_to}" if choosing else bound_to
 
     def factor(
         self,
@@ -129,6 +136,25 @@ class LoginPages:
             half=half,
             errors=errors,
             setup=factor_forms.offer(self._core, self._tenant, user),
+        )
+
+    def new_password(
+        self, half: str, user: User, value: str, errors: Mapping[str, str], back: str = ""
+    ) -> Response:
+        """Choose a password, where somebody else gave the present one."""
+        return pages.page(
+            self._core,
+            self._tenant,
+            "new_password.html",
+            422 if errors else 200,
+            self._redirect_uri(value),
+            request_value=value,
+            back=back,
+            csrf=self._browser.csrf(f"login/{value}"),
+            half=half,
+            errors=errors,
+            username=user.username,
+            shortest=admin.shortest_password(user.role),
         )
 
     def _redirect_uri(self, value: str) -> str | None:

@@ -1,14 +1,15 @@
-"""The steps of a login: name and password, then PIN or code for those who have one."""
+"""The steps of a login: name and password, then PIN or code for those who have one, and a password
+of one's own for those who were given theirs."""
 
 from __future__ import annotations
 
 from flask import Response
 
-from smart_auth import logins
+from smart_auth import admin, logins
 from smart_auth.core import Core
-from smart_auth.logins import FirstStep
+from smart_auth.logins import FirstStep, Needs
 from smart_auth.ports import TenantInfo
-from smart_auth.records import FactorKind, User
+from smart_auth.records import User
 from smart_auth.sessions import Sessions
 from smart_auth.web import factor_forms, pages
 from smart_auth.web.browser import Browser
@@ -17,6 +18,8 @@ from smart_auth.web.login_pages import LoginPages
 from smart_auth.web.pending import find_pending
 from smart_auth.web.routes import Route
 from smart_auth.web.steps import enter, stale_form
+
+DIFFERENT = "The two new passwords differ."
 
 
 class LoginViews:
@@ -32,6 +35,7 @@ class LoginViews:
             Route("/auth/login", self.login, ("POST",)),
             Route("/auth/factor", self.factor, ("POST",)),
             Route("/auth/enrol", self.enrol, ("POST",)),
+            Route("/auth/new-password", self.new_password, ("POST",)),
         ]
 
     def login(self, tenant: TenantInfo) -> Response:
@@ -51,64 +55,96 @@ class LoginViews:
         if outcome.user is None:
             pending = find_pending(self._core, tenant, value)
             return shown.login(value, pending, outcome, back)
-        if outcome.needs is not None:
-            return shown.second_step(outcome.user, outcome.needs, value, back)
-        return self._enter(tenant, outcome.user, logins.PASSWORD)
+        return self._go_on(tenant, shown, outcome.user, outcome.needs, logins.PASSWORD)
 
     def factor(self, tenant: TenantInfo) -> Response:
         """Check PIN or code."""
-        value, back, half = pages.posted("request"), pages.posted("back"), pages.posted("half")
-        browser = Browser(self._core, self._sessions, tenant)
-        if not browser.form_is_ours(f"login/{value}"):
-            return stale_form(self._core, tenant)
-        shown = LoginPages(self._core, tenant, browser)
-        found = logins.half_logged_in(self._core, tenant, half, shown.bound_to(value))
-        if found is None:
-            return self._again(tenant, browser, value, back)
-        user = found.user
+        found = self._half(tenant)
+        if isinstance(found, Response):
+            return found
+        shown, user, first = found
         factor = self._core.store.factors.get(tenant.slug, user.user_id)
         if factor is None:
-            return self._again(tenant, browser, value, back)
+            return self._again(tenant, shown)
         outcome = logins.check_second(
-            self._core, tenant, user, pages.posted("code"), caller_address()
+            self._core, tenant, user, pages.posted("code"), caller_address(), first
         )
         if outcome.user is None:
+            half, value, back = (pages.posted(name) for name in ("half", "request", "back"))
             return shown.factor(half, factor.kind, value, outcome, back)
-        return self._enter(tenant, user, found.first, factor.kind)
+        return self._go_on(tenant, shown, user, outcome.needs, first.and_with(factor.kind))
 
     def enrol(self, tenant: TenantInfo) -> Response:
         """Take the second factor that the user's role needs."""
-        value, back, half = pages.posted("request"), pages.posted("back"), pages.posted("half")
+        found = self._half(tenant)
+        if isinstance(found, Response):
+            return found
+        shown, user, first = found
+        if self._core.store.factors.get(tenant.slug, user.user_id):
+            return self._again(tenant, shown)
+        kind, errors = factor_forms.take(self._core, tenant, user)
+        if kind is None:
+            half, value, back = (pages.posted(name) for name in ("half", "request", "back"))
+            return shown.enrol(half, user, value, errors, back)
+        outcome = logins.conclude(self._core, tenant, user, caller_address(), first)
+        return self._go_on(tenant, shown, user, outcome.needs, first.and_with(kind))
+
+    def new_password(self, tenant: TenantInfo) -> Response:
+        """Take a password of the user's own."""
+        found = self._half(tenant, choosing=True)
+        if isinstance(found, Response):
+            return found
+        shown, user, first = found
+        half, value, back = (pages.posted(name) for name in ("half", "request", "back"))
+        if pages.posted("new") != pages.posted("again"):
+            return shown.new_password(half, user, value, {"again": DIFFERENT}, back)
+        try:
+            logins.choose_password(self._core, tenant, user, pages.posted("new"), caller_address())
+        except admin.ChangedSince:
+            return self._again(tenant, shown)
+        except ValueError as error:
+            return shown.new_password(half, user, value, {"new": f"{error}."}, back)
+        return self._go_on(tenant, shown, user, None, first)
+
+    def _half(
+        self, tenant: TenantInfo, *, choosing: bool = False
+    ) -> tuple[LoginPages, User, FirstStep] | Response:
+        """Who took the steps before this one, in this browser and for this request."""
+        value = pages.posted("request")
         browser = Browser(self._core, self._sessions, tenant)
         if not browser.form_is_ours(f"login/{value}"):
             return stale_form(self._core, tenant)
         shown = LoginPages(self._core, tenant, browser)
-        found = logins.half_logged_in(self._core, tenant, half, shown.bound_to(value))
-        if found is None or self._core.store.factors.get(tenant.slug, found.user.user_id):
-            return self._again(tenant, browser, value, back)
-        user = found.user
-        kind, errors = factor_forms.take(self._core, tenant, user)
-        if kind is None:
-            return shown.enrol(half, user, value, errors, back)
-        logins.complete(self._core, tenant, user, caller_address())
-        return self._enter(tenant, user, found.first, kind)
+        bound_to = shown.bound_to(value, choosing=choosing)
+        found = logins.half_logged_in(self._core, tenant, pages.posted("half"), bound_to)
+        if found is None:
+            return self._again(tenant, shown)
+        return shown, found.user, found.first
 
-    def _enter(
-        self, tenant: TenantInfo, user: User, first: FirstStep, kind: FactorKind | None = None
+    def _go_on(
+        self,
+        tenant: TenantInfo,
+        shown: LoginPages,
+        user: User,
+        needs: Needs | None,
+        done: FirstStep,
     ) -> Response:
+        """On to what the login still needs, or in."""
+        value, back = pages.posted("request"), pages.posted("back")
+        if needs is not None:
+            return shown.second_step(user, needs, value, back, done)
         return enter(
             self._core,
             self._sessions,
             tenant,
             user.user_id,
-            value=pages.posted("request"),
-            back=pages.posted("back"),
-            origin=first.origin,
-            methods=first.methods if kind is None else first.methods_with(kind),
+            value=value,
+            back=back,
+            origin=done.origin,
+            methods=done.methods,
         )
 
-    def _again(self, tenant: TenantInfo, browser: Browser, value: str, back: str) -> Response:
-        problem = "That took too long. Log in again."
+    def _again(self, tenant: TenantInfo, shown: LoginPages) -> Response:
+        value, back = pages.posted("request"), pages.posted("back")
         pending = find_pending(self._core, tenant, value)
-        shown = LoginPages(self._core, tenant, browser)
-        return shown.login(value, pending, back=back, problem=problem)
+        return shown.login(value, pending, back=back, problem="That took too long. Log in again.")

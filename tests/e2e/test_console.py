@@ -111,7 +111,7 @@ def test_a_patient_gets_a_login_and_a_developer_patients(
     follow(page, "Go on to the user")
     look("console-user")
     assert house.user("newcomer").patients == {"p4"}
-    assert house.browser("newcomer", made).page.title == "Account"
+    assert house.browser("newcomer", made).page.title == "Choose a password"
     follow(page, "Overview")
     go(page, page.get_by_role("listitem").get_by_role("link", name="kin"))
     page.get_by_label("Find by name").fill("clark")
@@ -124,6 +124,15 @@ def test_a_patient_gets_a_login_and_a_developer_patients(
     follow(page, "Back to the user")
     follow(page, "Give a new password")
     look("console-password")
+    follow(page, "Back to the user")
+    follow(page, "Delete the user")
+    page.get_by_label("Write the user name to confirm").fill("kim")
+    press(page, "Delete the user")
+    look("console-user-delete-wrong")
+    page.get_by_label("Write the user name to confirm").fill("kin")
+    press(page, "Delete the user")
+    page.get_by_text("The user was deleted.").wait_for()
+    assert house.facade.auth_store.users.by_username("acme", "kin") is None
 
 
 def test_a_group_with_a_period_is_made_and_given_to_a_backend(

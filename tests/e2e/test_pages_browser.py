@@ -63,6 +63,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         admin.create_user(
             store, "acme", "max", PASSWORD, role="admin", whole_tenant=True, name="Max Admin"
         )
+        admin.create_user(
+            store, "acme", "joe", PASSWORD, role="practitioner", password_temporary=True
+        )
         for kind, client in (("consent", "app"), ("export", None), ("read", "gone")):
             event = AccessEvent("acme", kind, "success", client, people["doctor"].user_id, "p1")
             facade.record(event)
@@ -189,6 +192,26 @@ def test_setting_up_a_second_step_at_the_login(
         look("account-admin")
     else:
         look("factor-code")
+
+
+def test_choosing_a_password_at_the_login(
+    page: Page, root: str, look: Callable[[str], None]
+) -> None:
+    page.goto(f"{root}/auth/account")
+    log_in(page, "joe")
+    if page.get_by_role("heading", name="Choose a password").count():
+        look("new-password")
+        page.get_by_label("New password", exact=True).fill(PASSWORD)
+        page.get_by_label("New password once more").fill(PASSWORD)
+        go(page, page.get_by_role("button", name="Use this password"))
+        look("new-password-wrong")
+        page.get_by_label("New password", exact=True).fill("one of my own")
+        page.get_by_label("New password once more").fill("one of my own")
+        go(page, page.get_by_role("button", name="Use this password"))
+        page.get_by_role("heading", name="Account").wait_for()
+    else:
+        log_in(page, "joe", "one of my own")
+        page.get_by_role("heading", name="Account").wait_for()
 
 
 def test_a_launch_by_keyboard_alone(page: Page, root: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from smart_auth.access_words import what
 from smart_auth.logins import LoginOutcome
 from smart_auth.ports import AccessEvent, AccessShown
 from smart_auth.records import User
-from smart_auth.server import AuthServer
+from smart_auth.server import AuthServer, InvalidToken
 from smart_auth.store import AuthStore
 from smart_auth.web import log_views
 from tests.support.smart_auth import PASSWORD, FakeFacade, Tab, code_form, make_app
@@ -60,6 +61,26 @@ class TestPassword:
         acts = [(e.action, e.reason) for e in facade.events if e.action == "account"]
         assert acts == [("account", "password changed")]
         assert NEW not in repr(facade.events)
+
+    @pytest.mark.parametrize("apps", [["yes"], []], ids=["ticked", "unticked"])
+    def test_it_ends_the_access_of_apps_unless_that_is_unticked(
+        self, tab: Tab, server: AuthServer, facade: FakeFacade, apps: list[str]
+    ) -> None:
+        tab.authorize().login("ann").allow()
+        form = code_form(tab.sent_back["code"])
+        token = tab.client.post("/fhir/acme/auth/token", data=form).get_json()["access_token"]
+        tab.answer = tab.client.get(ACCOUNT)
+        assert 'name="apps" value="yes" checked' in tab.text
+        user = server.verify("acme", token).user_id
+        tab.submit("account/password", old=PASSWORD, new=NEW, again=NEW, apps=apps)
+        revoked = [e for e in facade.events if e.action == "revoke"]
+        if not apps:
+            assert server.verify("acme", token)
+            assert revoked == []
+            return
+        with pytest.raises(InvalidToken):
+            server.verify("acme", token)
+        assert [(e.client_id, e.user_id, e.patient_id) for e in revoked] == [("public", user, "p1")]
 
     @pytest.mark.parametrize(
         ("fields", "problem"),
@@ -222,7 +243,9 @@ class TestLogins:
         nurse.answer = nurse.client.get(ACCOUNT)
         assert nurse.title == "Account"
 
-    def test_ending_one_ends_its_online_access(self, ann: Tab, server: AuthServer) -> None:
+    def test_ending_one_ends_its_online_access(
+        self, ann: Tab, server: AuthServer, facade: FakeFacade
+    ) -> None:
         elsewhere = Tab(make_app(server).test_client())
         elsewhere.authorize(scope="online_access patient/*.rs").login("ann").allow()
         code = elsewhere.sent_back["code"]
@@ -236,6 +259,9 @@ class TestLogins:
         }
         answer = elsewhere.client.post("/fhir/acme/auth/token", data=form)
         assert answer.get_json()["error"] == "invalid_grant"
+        assert [(e.client_id, e.patient_id) for e in facade.events if e.action == "revoke"] == [
+            ("public", "p1")
+        ]
 
 
 class TestManage:
@@ -286,6 +312,21 @@ class TestAccessLog:
         admin.delete_client(store, "acme", "public")
         open_page(tab, LOG, "ann")
         assert lines_of(tab) == [("Public &lt;app&gt; (deleted)", "The record was used", "done")]
+
+    def test_names_a_person_who_was_deleted(
+        self, tab: Tab, facade: FakeFacade, store: AuthStore, people: dict[str, User]
+    ) -> None:
+        doctor = admin.change_user(store, people["doctor"], name="Dr. Roe")
+        facade.record(AccessEvent("acme", "read", "success", "public", doctor.user_id, "p1"))
+        admin.delete_user(store, replace(doctor, version=2))
+        open_page(tab, LOG, "ann")
+        assert lines_of(tab) == [
+            (
+                "Dr. Roe (a practitioner then), with Public &lt;app&gt;",
+                "The record was used",
+                "done",
+            )
+        ]
 
     @pytest.mark.parametrize(
         ("act", "client_id", "of", "words"),

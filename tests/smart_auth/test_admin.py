@@ -86,6 +86,8 @@ def test_sensible_defaults(
         ({"token_endpoint_auth_method": "private_key_jwt"}, "either"),
         ({"token_endpoint_auth_method": "none", "jwks": JWKS, "redirect_uris": [REDIRECT]}, "jwks"),
         ({"jwks_uri": "ftp://a.example"}, "jwks_uri"),
+        ({"jwks_uri": "http://a.example/jwks"}, "https"),
+        ({"jwks_uri": "https:a.example"}, "absolute"),
         ({"jwks": {"keys": []}, "jwks_uri": None}, "key"),
         ({"jwks": {"keys": [KEY.as_dict(private=True)]}}, "private"),
         ({"jwks": {"keys": [{"kty": "oct", "k": "AAAA", "kid": "a"}]}}, "private"),

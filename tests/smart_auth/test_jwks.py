@@ -82,7 +82,7 @@ def host() -> Iterator[KeyHost]:
 
 @pytest.fixture
 def by_url(store: AuthStore, host: KeyHost) -> None:
-    admin.create_client(store, "acme", {"client_id": "remote", "jwks_uri": host.url})
+    admin.create_client(store, "acme", {"client_id": "remote", "jwks_uri": host.url}, demo=True)
 
 
 def ask(http: FlaskClient, key: Any, **header: Any) -> Any:
@@ -182,7 +182,7 @@ def test_a_bad_answer_is_the_clients_fault(
 
 def test_a_host_that_is_gone(http: FlaskClient, store: AuthStore) -> None:
     metadata = {"client_id": "remote", "jwks_uri": "http://127.0.0.1:1/jwks"}
-    admin.create_client(store, "acme", metadata)
+    admin.create_client(store, "acme", metadata, demo=True)
     assert ask(http, FIRST).get_json()["error"] == "invalid_client"
 
 

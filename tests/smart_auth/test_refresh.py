@@ -75,8 +75,23 @@ def test_a_lost_answer_is_forgiven_for_half_a_minute(tab: Tab, store: AuthStore)
     sibling = refresh(other, first)
     assert sibling.status_code == 200
     assert sibling.get_json()["refresh_token"] not in (first, lost["refresh_token"])
-    assert refresh(tab.client, lost["refresh_token"]).status_code == 200
     assert refresh(tab.client, sibling.get_json()["refresh_token"]).status_code == 200
+
+
+def test_two_holders_of_one_family_end_it(tab: Tab, server: AuthServer, facade: FakeFacade) -> None:
+    """Who stole a token and used it at once is found out when both go on."""
+    first = buy(tab)["refresh_token"]
+    owner = refresh(tab.client, first).get_json()
+    thief = refresh(tab.client, first).get_json()
+    fresh = refresh(tab.client, thief["refresh_token"]).get_json()
+    assert server.verify("acme", fresh["access_token"])
+    late = refresh(tab.client, owner["refresh_token"])
+    assert (late.status_code, late.get_json()["error"]) == (400, "invalid_grant")
+    assert refresh(tab.client, fresh["refresh_token"]).get_json()["error"] == "invalid_grant"
+    with pytest.raises(InvalidToken, match="revoked"):
+        server.verify("acme", fresh["access_token"])
+    reasons = {event.reason for event in facade.events}
+    assert "a rotated refresh token was reused: its family is revoked" in reasons
 
 
 def test_reuse_after_the_grace_ends_the_family(

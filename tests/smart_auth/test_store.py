@@ -23,6 +23,7 @@ from smart_auth.records import (
     AuthorizationCode,
     Client,
     ConsentRecord,
+    Ended,
     Grant,
     InitialAccessToken,
     Launch,
@@ -33,7 +34,15 @@ from smart_auth.records import (
     Session,
     User,
 )
-from smart_auth.store import AlreadyExists, AuthStore, FetchedKeys, family_member, open_store
+from smart_auth.store import (
+    AlreadyExists,
+    AuthStore,
+    FederatedIdentity,
+    FetchedKeys,
+    LastAdmin,
+    family_member,
+    open_store,
+)
 from smart_auth.store.tables import metadata
 from tests.support.postgres import fresh_postgres_url
 from tests.support.smart_auth import REDIRECT, SETTINGS
@@ -144,8 +153,8 @@ def test_clients_come_back_as_they_were(store: AuthStore, tenant: str) -> None:
     assert store.clients.get(tenant, "app") == replace(changed, version=2)
     assert [client.client_id for client in store.clients.list(tenant)] == ["app"]
     assert store.clients.get(tenant + "x", "app") is None
-    assert store.clients.delete(tenant, "app")
-    assert not store.clients.delete(tenant, "app")
+    assert store.clients.delete(tenant, "app") == Ended(0, ())
+    assert store.clients.delete(tenant, "app") is None
     assert store.clients.get(tenant, "app") is None
 
 
@@ -193,12 +202,13 @@ def test_the_sessions_of_a_user_end_together(store: AuthStore, tenant: str) -> N
     store.grants.add(tenant, replace(GRANT, grant_id="kept", session_hash="s0"))
     live = [session.session_hash for session in store.sessions.list(tenant, "u", NOW)]
     assert live == ["s2", "s1", "s0"]
-    assert store.sessions.end_all(tenant, "u", NOW + 1, but="s1") == 2
+    ended = store.sessions.end_all(tenant, "u", NOW + 1, but="s1")
+    assert (ended.sessions, {it.grant_id for it in ended.grants}) == (2, {"g0", "g2"})
     assert [it.session_hash for it in store.sessions.list(tenant, "u", NOW + 2)] == ["s1"]
-    assert store.sessions.end_all(tenant, "u", NOW + 1, but="s1") == 0
+    assert store.sessions.end_all(tenant, "u", NOW + 1, but="s1") == Ended(0, ())
     assert {it.grant_id for it in store.grants.live(tenant, NOW + 2)} == {"g1", "g3", "kept"}
-    assert store.sessions.end(tenant, "s1", NOW + 3)
-    assert not store.sessions.end(tenant, "s1", NOW + 3)
+    assert store.sessions.end(tenant, "s1", NOW + 3).sessions == 1
+    assert store.sessions.end(tenant, "s1", NOW + 3) == Ended(0, ())
 
 
 def test_a_second_factor_is_one_and_its_steps_count_once(store: AuthStore, tenant: str) -> None:
@@ -377,6 +387,105 @@ def test_refresh_tokens_rotate_with_a_grace(store: AuthStore, tenant: str) -> No
     assert store.grants.refresh_token(tenant, keyring.hash_token("too late")) is None
     assert rotate("even later", NOW + 32) == "reused"
     assert not store.grants.revoke(tenant, "g", "again", NOW)
+
+
+def test_a_family_ends_when_two_siblings_are_used(store: AuthStore, tenant: str) -> None:
+    """Whoever stole a token and used it within the grace holds a sibling of the owner's."""
+
+    def use(name: str, token: str, at: int = NOW) -> str:
+        old = store.grants.refresh_token(tenant, keyring.hash_token(token))
+        assert old is not None
+        return store.grants.rotate(tenant, old, family_member(old.grant, name, NOW * 2), at, 30)
+
+    def begin(grant_id: str) -> str:
+        code = replace(CODE, code_hash=grant_id)
+        grant = replace(GRANT, grant_id=grant_id, expires_at=NOW * 2)
+        first = family_member(grant, f"{grant_id} first", NOW * 2)
+        store.grants.add_code(tenant, code, CONSENT, None)
+        assert store.grants.redeem(tenant, grant_id, grant, first, NOW)
+        assert use(f"{grant_id} owner", f"{grant_id} first") == "rotated"
+        return grant_id
+
+    a = begin("a")
+    assert use("a thief", "a first", NOW + 30) == "sibling"
+    assert use("a owner 2", "a owner", NOW + 3600) == "rotated"
+    assert use("a owner 3", "a owner", NOW + 3601) == "sibling"
+    assert use("a thief 2", "a thief", NOW + 3602) == "reused"
+    ended = store.grants.get(tenant, a)
+    assert ended is not None
+    assert ended.revoked_why == "refresh token reused"
+
+    begin("b")
+    assert use("b owner 2", "b owner", NOW + 5) == "rotated"
+    assert use("b thief", "b first", NOW + 6) == "reused"
+
+    begin("c")
+    assert use("c again", "c first", NOW + 5) == "sibling"
+    assert use("c again 2", "c again", NOW + 5) == "rotated"
+    assert use("c again 3", "c again 2", NOW + 5) == "rotated"
+    assert use("c lost", "c owner", NOW + 5) == "reused"
+
+
+def test_a_deleted_user_leaves_a_name_and_nothing_that_opens(store: AuthStore, tenant: str) -> None:
+    boss = admin.create_user(store, tenant, "boss", "a long password", role="admin")
+    with pytest.raises(LastAdmin):
+        admin.delete_user(store, boss)
+    dev = admin.create_user(
+        store, tenant, "dev", "a password", role="developer", service="provider",
+        patients=["p1", "p2"], name="De Veloper",
+    )  # fmt: skip
+    metadata = {"client_id": "app", "redirect_uris": [REDIRECT]}
+    app = admin.create_client(store, tenant, metadata, owner=dev.user_id).client
+    assert store.clients.replace(replace(app, patients=frozenset({"p1", "p3"})))
+    admin.give_pin(store, dev, "274951")
+    store.federation.link(tenant, FederatedIdentity("https://op", "s", dev.user_id, NOW))
+    now = int(time.time())
+    store.sessions.add(tenant, Session("s", dev.user_id, "login", now, now + 100))
+    grant = replace(GRANT, user_id=dev.user_id, expires_at=now + 100)
+    store.grants.add(tenant, grant)
+    code = replace(CODE, user_id=dev.user_id, expires_at=now + 60)
+    store.grants.add_code(tenant, code, CONSENT, None)
+    admin.change_user(store, dev, name="Developer")
+    with pytest.raises(admin.ChangedSince):
+        admin.delete_user(store, dev)
+    seen = store.users.get(tenant, dev.user_id)
+    assert seen is not None
+    ended = admin.delete_user(store, seen)
+    assert (ended.sessions, [one.grant_id for one in ended.grants]) == (1, [grant.grant_id])
+    assert store.users.get(tenant, dev.user_id) is None
+    assert store.factors.get(tenant, dev.user_id) is None
+    assert store.federation.user_of(tenant, "https://op", "s") is None
+    assert store.sessions.get(tenant, "s", now) is None
+    assert store.grants.code(tenant, code.code_hash) is None
+    left = store.clients.get(tenant, "app")
+    assert left is not None
+    assert (left.owner, left.patients) == (None, frozenset({"p3"}))
+    for name in ("dev", dev.user_id):
+        former = store.users.former(tenant, name)
+        assert former is not None
+        assert (former.username, former.name, former.role) == ("dev", "Developer", "developer")
+    assert store.oversight.names(tenant, {dev.user_id}) == {dev.user_id: "dev (deleted)"}
+    with pytest.raises(AlreadyExists, match="another user's"):
+        admin.create_user(store, tenant, "dev", "a password", role="practitioner")
+    admin.create_user(store, f"{tenant}x", "dev", "a password", role="practitioner")
+    with pytest.raises(LookupError):
+        admin.delete_user(store, seen)
+
+
+def test_a_name_is_not_taken_while_its_user_is_deleted(store: AuthStore, tenant: str) -> None:
+    user = admin.create_user(store, tenant, "ann", "a password", role="practitioner")
+    again = replace(user, user_id="another", username="ann")
+
+    def act(number: int) -> str:
+        try:
+            return (
+                "deleted" if number and store.users.delete(user) else store.users.add(again) or ""
+            )
+        except AlreadyExists:
+            return "refused"
+
+    assert sorted(race(2, act)) == ["deleted", "refused"]
+    assert store.users.list(tenant) == []
 
 
 def test_grants_are_seen_by_user_and_client(store: AuthStore, tenant: str) -> None:

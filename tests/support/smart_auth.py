@@ -121,8 +121,8 @@ class FakeFacade:
     def patient_exists(self, tenant: str, patient_id: str) -> bool:
         return any(patient.id == patient_id for patient in PATIENTS)
 
-    def record(self, event: AccessEvent) -> None:
-        self.events.append(event)
+    def record(self, *events: AccessEvent) -> None:
+        self.events += events
 
 
 def make_app(server: AuthServer) -> Flask:

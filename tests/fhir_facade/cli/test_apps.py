@@ -47,7 +47,15 @@ def test_a_new_app_is_the_operators_and_approved_unless_told(clinic: Clinic) -> 
     ]
     assert [one["client_id"] for one in clinic.read("app", "list", "--owner", "dev")] == ["two"]
     assert clinic.read("app", "show", "two")["owner"] == "dev"
-    assert clinic.acts_of("app", "approve", "two")[0].reason == "app approved"
+    seen = clinic.read("app", "show", "two")["version"]
+    clinic.done("app", "set", "two", "--name", "Another")
+    assert "changed meanwhile" in clinic.refused("app", "approve", "two", "--version", str(seen))
+    assert stored(clinic, "two").approved_at is None
+    (act,) = clinic.acts_of("app", "approve", "two", "--version", str(seen + 1))
+    assert act.reason == "app approved"
+    shown, after = clinic.read("app", "approve", "two"), clinic.read("app", "show", "two")
+    assert (shown["client_name"], shown["redirect_uris"]) == ("Another", ["https://a.example/cb"])
+    assert {shown[name] == after[name] for name in set(shown) - {"fhir_base"}} == {True}
     assert stored(clinic, "two").approved_by == "operator"
     assert clinic.acts_of("app", "withdraw", "two")[0].reason == "app approval withdrawn"
     assert stored(clinic, "two").approved_at is None

@@ -16,7 +16,7 @@ from tests.support.serving import facade_environment
 
 COMMANDS: dict[str, tuple[str, ...]] = {
     "account/factor": ("user pin", "user totp", "user reset-factor"),
-    "account/password": ("user password",),
+    "account/password": ("user password --own-password --end-apps --keep-apps",),
     "account/sessions": ("session list", "session end"),
     "manage": ("grant list --user", "grant end"),
     "signup": ("user add --role --service --name --profile",),
@@ -38,7 +38,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "console/users/<>/state": ("user set --active --inactive",),
     "console/users/<>/patients": ("user assign", "user unassign"),
     "console/users/<>/limit": ("user set --scope",),
-    "console/users/<>/password": ("user password",),
+    "console/users/<>/password": ("user password --end-apps --keep-apps",),
+    "console/users/<>/delete": ("user delete",),
     "console/users/<>/factor": ("user reset-factor",),
     "console/users/<>/end": ("session end", "grant end --user"),
     "console/apps/<>": (
@@ -77,8 +78,8 @@ that do the same."""
 
 OF_A_LOGIN = frozenset(
     {
-        "authorize", "consent", "enrol", "factor", "introspect", "login", "logout", "patient",
-        "revoke", "token", "token/",
+        "authorize", "consent", "enrol", "factor", "introspect", "login", "logout", "new-password",
+        "patient", "revoke", "token", "token/",
     }
 )  # fmt: skip
 """Steps of one person's login or of one app's tokens: there is nothing to administer."""

@@ -58,7 +58,8 @@ def test_everything_that_can_be_said_of_a_new_user_is_kept(clinic: Clinic) -> No
     assert shown["service"] == "provider"
     assert shown["patients"] == [PATIENTS[0]]
     assert shown["scope"] == "patient/*.rs"
-    assert "password" not in str(shown)
+    assert shown["password"] == "temporary"
+    assert "a-long-password" not in str(shown)
     assert clinic.read("user", "list", "--role", "developer") == [shown]
     assert clinic.read("user", "list", "--role", "admin") == []
     assert shown["profile"] == {"email": "dev@example.org", "city": "Perth"}
@@ -157,11 +158,46 @@ def test_a_new_password_ends_sessions(clinic: Clinic, ada: str) -> None:
     sessions = clinic.facade.auth.sessions
     old = stored(clinic, ada)
     sessions.start("acme", old.user_id)
+    kept = clinic.read("user", "show", ada)["password"]
     (act,) = clinic.acts_of("user", "password", ada, "--stdin", given="another-password\n")
     assert act.reason == "password reset"
+    assert [kept, clinic.read("user", "show", ada)["password"]] == ["temporary", "temporary"]
     assert stored(clinic, ada).password_hash != old.password_hash
     assert clinic.read("session", "list", ada) == []
     assert "at least 8" in clinic.refused("user", "password", ada, "--stdin", given="short\n")
+
+
+def test_a_new_password_ends_the_access_of_apps_unless_told(
+    clinic: Clinic, ada: str, chart: str
+) -> None:
+    one, two = (granted(clinic, ada, chart, patient) for patient in PATIENTS[:2])
+    words = ("user", "password", ada, "--stdin")
+    clinic.done(*words, "--keep-apps", "--own-password", given="another-password\n")
+    assert {grant["grant_id"] for grant in clinic.read("grant", "list")} == {one, two}
+    assert clinic.read("user", "show", ada)["password"] == "own"
+    reset, *ended = clinic.acts_of(*words, given="one-more-password\n")
+    assert (reset.reason, {row.reason for row in ended}) == ("password reset", {"grant ended"})
+    assert {row.patient_ids for row in ended} == {(PATIENTS[0],), (PATIENTS[1],)}
+    assert clinic.read("grant", "list") == []
+
+
+def test_a_deleted_user_is_named_by_the_trail_only(clinic: Clinic, ada: str, chart: str) -> None:
+    user_id = stored(clinic, ada).user_id
+    granted(clinic, ada, chart, PATIENTS[0])
+    deleted, ended = clinic.acts_of("user", "delete", ada, "--yes")
+    assert (deleted.reason, deleted.user_id) == ("user deleted", user_id)
+    assert (ended.reason, ended.patient_ids) == ("grant ended", (PATIENTS[0],))
+    assert "no user" in clinic.refused("user", "show", ada)
+    assert user_id in {row["user_id"] for row in clinic.read("audit", "search", "--user", ada)}
+    words = ("user", "add", ada, "--role", "practitioner", "--stdin")
+    assert "another user's" in clinic.refused(*words, given="a-long-password\n")
+
+
+def test_the_last_administrator_stays(clinic: Clinic) -> None:
+    words = ("user", "add", "boss", "--role", "admin", "--stdin")
+    clinic.done(*words, given="a-long-password\n")
+    assert "Nobody would be left" in clinic.refused("user", "delete", "boss", "--yes")
+    assert stored(clinic, "boss").active
 
 
 def test_second_factors_are_given_and_forgotten(clinic: Clinic, ada: str) -> None:

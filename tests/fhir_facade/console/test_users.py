@@ -10,7 +10,8 @@ import pytest
 from fhir_facade.console import user_views
 from smart_auth import admin
 from smart_auth.sessions import BROWSER_COOKIE
-from tests.support.console import CONSOLE, PASSWORD, Browser, House, launched
+from smart_auth.store import LastAdmin
+from tests.support.console import CONSOLE, PASSWORD, Browser, House, Page, launched
 
 
 def path_of(house: House, username: str, page: str = "") -> str:
@@ -60,7 +61,10 @@ class TestNew:
         assert (user.role, user.fhir_user, user.name) == (
             "practitioner", "Practitioner/x", "New Comer",
         )  # fmt: skip
-        assert house.browser("newcomer").open("").status == 403
+        newcomer = house.browser("newcomer")
+        assert newcomer.page.title == "Choose a password"
+        assert choose(newcomer).title == "Account"
+        assert newcomer.open("").status == 403
         act = house.acts()[0]
         assert (act.reason, act.user_id) == ("user created", user.user_id)
         assert act.actor == house.user("chief").user_id
@@ -72,7 +76,8 @@ class TestNew:
         assert len(made) == 20
         browser = house.browser()
         browser.open("/fhir/acme/auth/account")
-        assert browser.log_in("newcomer", made).title == "Account"
+        assert browser.log_in("newcomer", made).title == "Choose a password"
+        assert choose(browser).title == "Account"
         assert made not in chief.open(path_of(house, "newcomer")).text
 
     @pytest.mark.parametrize("text", ["p2", "Brown", "brown ada", "1980-05-01 Brown"])
@@ -211,7 +216,8 @@ class TestChange:
         assert house.fhir("Patient/p1", token).status_code == 401
         assert nurse.open("/fhir/acme/auth/account").title == "Log in"
         assert house.user("nurse").active
-        assert reasons(house) == ["sessions and grants of a user ended"]
+        assert reasons(house) == ["grant ended", "sessions and grants of a user ended"]
+        assert house.acts()[0].patient_ids == ("p1",)
 
     def test_a_lost_factor_is_forgotten(self, house: House, chief: Browser) -> None:
         user, path = house.user("nurse"), path_of(house, "nurse")
@@ -228,13 +234,41 @@ class TestChange:
 class TestPassword:
     def test_the_new_one_works_and_the_old_one_stops(self, house: House, chief: Browser) -> None:
         nurse, path = house.browser("nurse"), path_of(house, "nurse")
+        token = launched(house, "nurse", "p1")["access_token"]
         chief.open(f"{path}/password")
-        assert chief.send(f"{path}/password", password="another long one").title == "nurse"
+        page = chief.send(f"{path}/password", password="another long one")
+        assert page.title == "nurse"
+        assert "another is chosen at the next login" in page.text
+        assert house.fhir("Patient/p1", token).status_code == 401
         assert nurse.open("/fhir/acme/auth/account").title == "Log in"
         assert nurse.log_in("nurse").status == 403
         nurse.open("/fhir/acme/auth/account")
-        assert nurse.log_in("nurse", "another long one").title == "Account"
+        assert nurse.log_in("nurse", "another long one").title == "Choose a password"
+        assert choose(nurse).title == "Account"
+        ended, reset = house.acts()
+        assert (ended.reason, reset.reason) == ("grant ended", "password reset")
+        assert (ended.client_id, ended.patient_ids) == ("app", ("p1",))
+        assert "the user&#39;s own" in chief.open(path).text
+
+    def test_the_access_of_apps_may_stay(self, house: House, chief: Browser) -> None:
+        token, path = launched(house, "nurse", "p1")["access_token"], path_of(house, "nurse")
+        chief.open(f"{path}/password")
+        chief.send(f"{path}/password", password="another long one", apps=None)
+        assert house.fhir("Patient/p1", token).status_code == 200
         assert reasons(house) == ["password reset"]
+
+    def test_the_own_one_is_changed_at_account(self, house: House, chief: Browser) -> None:
+        before, path = house.user("chief"), path_of(house, "chief")
+        assert f"{path}/password" not in chief.open(path).text
+        assert chief.open(f"{path}/password").status == 403
+        user = house.user("chief")
+        token = _token(house, chief, f"{path}/password", user.version)
+        page = chief.post(
+            f"{path}/password", csrf=token, once=str(user.version), password="a stolen session"
+        )
+        assert page.status == 403
+        assert "on the page Account" in page.text
+        assert house.user("chief") == before
 
     def test_one_is_made_when_none_is_given(self, house: House, chief: Browser) -> None:
         path = path_of(house, "nurse")
@@ -242,7 +276,7 @@ class TestPassword:
         made = chief.send(f"{path}/password", password="").text.split('readonly value="')[1]
         browser = house.browser()
         browser.open("/fhir/acme/auth/account")
-        assert browser.log_in("nurse", made.split('"')[0]).title == "Account"
+        assert browser.log_in("nurse", made.split('"')[0]).title == "Choose a password"
 
     def test_a_short_one_is_refused(self, house: House, chief: Browser) -> None:
         before, path = house.user("nurse"), path_of(house, "nurse")
@@ -308,12 +342,73 @@ class TestDoor:
         assert house.user("deputy").active
 
 
+class TestDelete:
+    def test_nothing_opens_any_more_and_the_name_stays(self, house: House, chief: Browser) -> None:
+        token, nurse = launched(house, "nurse", "p1")["access_token"], house.browser("nurse")
+        path, user = path_of(house, "nurse"), house.user("nurse")
+        assert f"{path}/delete" in chief.open(path).text
+        chief.open(f"{path}/delete")
+        page = chief.send(f"{path}/delete", username="Nurse")
+        assert (page.status, house.user("nurse")) == (422, user)
+        page = chief.send(f"{path}/delete", username="nurse")
+        assert (page.title, page.said) == ("Users", ["The user was deleted."])
+        assert house.facade.auth_store.users.get("acme", user.user_id) is None
+        assert house.fhir("Patient/p1", token).status_code == 401
+        nurse.open("/fhir/acme/auth/account")
+        assert nurse.log_in("nurse").status == 403
+        ended, deleted = house.acts()
+        assert (ended.reason, ended.patient_ids) == ("grant ended", ("p1",))
+        assert (deleted.reason, deleted.user_id) == ("user deleted", user.user_id)
+        assert chief.open(path).status == 404
+        chief.open("/users/new")
+        page = chief.send("/users/new", username="nurse", password=PASSWORD)
+        assert (page.status, "choose another" in page.text) == (409, True)
+        chief.open("/audit")
+        assert "nurse (deleted)" in chief.send("/audit", user="nurse").text
+
+    def test_a_developers_apps_stay(self, house: House, chief: Browser) -> None:
+        path = path_of(house, "dev")
+        assert "Odd &lt;one&gt;" in chief.open(f"{path}/delete").text
+        chief.send(f"{path}/delete", username="dev")
+        app = house.facade.auth_store.clients.get("acme", "odd/id?&")
+        assert app is not None
+        assert app.owner is None
+
+    def test_neither_oneself_nor_the_last_administrator(
+        self, house: House, chief: Browser, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        own = path_of(house, "chief")
+        assert f"{own}/delete" not in chief.open(own).text
+        assert "another administrator has to" in chief.open(f"{own}/delete").text
+        token = _token(house, chief, f"{own}/delete", house.user("chief").version)
+        page = chief.post(f"{own}/delete", csrf=token, once="1", username="chief")
+        assert (page.status, house.user("chief").active) == (403, True)
+        path = path_of(house, "deputy")
+        chief.open(f"{path}/delete")
+
+        def last(*_: object) -> None:
+            raise LastAdmin
+
+        monkeypatch.setattr(admin, "delete_user", last)
+        page = chief.send(f"{path}/delete", username="deputy")
+        assert (page.status, "last active administrator" in page.text) == (409, True)
+
+
+def choose(browser: Browser) -> Page:
+    """A password of the user's own, where one was given."""
+    return browser.send("/fhir/acme/auth/new-password", new="one of my own", again="one of my own")
+
+
 def _state_token(house: House, browser: Browser, path: str) -> str:
-    """The CSRF token of the state form in the browser of `chief`, whose own page does not show
-    it."""
-    cookie = browser.client.get_cookie(BROWSER_COOKIE, path="/fhir/acme/auth")
+    """The CSRF token of the state form, which nobody's own page shows."""
     user = house.facade.auth_store.users.get("acme", path.rpartition("/")[2])
-    assert cookie is not None
     assert user is not None
-    signed = f"{cookie.value}/{house.user('chief').user_id}/console{path}/state/{user.version}"
+    return _token(house, browser, f"{path}/state", user.version)
+
+
+def _token(house: House, browser: Browser, page: str, version: int) -> str:
+    """The CSRF token of a form in the browser of `chief`, to whom it is not shown."""
+    cookie = browser.client.get_cookie(BROWSER_COOKIE, path="/fhir/acme/auth")
+    assert cookie is not None
+    signed = f"{cookie.value}/{house.user('chief').user_id}/console{page}/{version}"
     return house.facade.auth.core.ring.sign("acme", "csrf", signed)
