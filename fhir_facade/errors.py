@@ -125,7 +125,7 @@ class Throttled(FacadeError):
     issue = "throttled"
 
     def __init__(self, text: str, retry_after: int) -> None:
-        super().__init__(text)
+        super().__init__(text, diagnostics=f"Try again in {retry_after} seconds.")
         self.retry_after = retry_after
 
 
@@ -135,7 +135,7 @@ class UpstreamFault(FacadeError):
     issue = "transient"
 
     def __init__(self, text: str, *, status: int = 503, retry_after: int = 30) -> None:
-        super().__init__(text)
+        super().__init__(text, diagnostics=f"Try again in {retry_after} seconds.")
         self.status = status
         self.retry_after = retry_after
 

@@ -41,7 +41,9 @@ def served_file(
     if job.state is JobState.COMPLETE and match is not None:
         file = store.file(job.id, int(match[1]))
     if file is None or file.name != name:
-        raise NotFound("The export has no such file.")
+        raise NotFound(
+            "The export has no such file.", diagnostics="The manifest lists the files it has."
+        )
     if not covers_file(principal, job, file):
         raise Forbidden(
             "The scopes of the token do not cover this file.",

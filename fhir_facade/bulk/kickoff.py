@@ -55,7 +55,11 @@ def kickoff(
         revision, instant_us = versions.current_revision(conn, tenant)
         group = versions.read(conn, tenant, "Group", request.group_id, revision)
     if group is None or group.deleted or not may_use_group(principal, request.group_id):
-        raise NotFound("There is no such group for this client.", expression=["Group.id"])
+        raise NotFound(
+            "There is no such group for this client.",
+            diagnostics="Search Group for those that are.",
+            expression=["Group.id"],
+        )
     check_accept(request.accept)
     handling = parse_prefer(request.prefer)
     now_us = clock.now_us()
@@ -133,10 +137,13 @@ def _refuse_all(reach: Reach, wanted: tuple[str, ...]) -> None:
     if not any(grant.type in ("*", name) for grant in reach.grants for name in wanted):
         raise Forbidden(
             "None of the resource types asked for is in the scopes of the token.",
+            diagnostics="Ask for others in _type, or for a token with more scopes.",
             expression=["_type"],
         )
     raise InvalidRequest(
-        "None of the resource types asked for can be exported.", expression=["_type"]
+        "None of the resource types asked for can be exported.",
+        diagnostics="Name others in _type, or leave it out.",
+        expression=["_type"],
     )
 
 

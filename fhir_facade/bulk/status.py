@@ -55,7 +55,7 @@ def cancel(parts: BulkParts, tenant: str, principal: ExportPrincipal, job_id: st
     job = find_job(store, tenant, principal, job_id)
     states = (*UNFINISHED, JobState.COMPLETE, JobState.FAILED)
     if not store.end(job.id, states, JobState.CANCELLED, now_us=clock.now_us()):
-        raise NotFound("There is no such export any more.")
+        raise _no_export("There is no such export any more.")
     return CANCELLED_TEXT
 
 
@@ -65,9 +65,9 @@ def find_job(store: JobStore, tenant: str, principal: ExportPrincipal, job_id: s
     """
     job = store.job(tenant, job_id)
     if job is None or job.client_id != principal.client_id:
-        raise NotFound("There is no such export.")
+        raise _no_export("There is no such export.")
     if not may_use_group(principal, job.group_id):
-        raise NotFound("There is no such export.")
+        raise _no_export("There is no such export.")
     if job.state is JobState.CANCELLED:
         raise NotFound("The export was cancelled.", diagnostics="Start a new export.")
     if job.state is JobState.EXPIRED or _is_over(job):
@@ -76,6 +76,11 @@ def find_job(store: JobStore, tenant: str, principal: ExportPrincipal, job_id: s
             diagnostics="Start a new export.",
         )
     return job
+
+
+def _no_export(text: str) -> NotFound:
+    """The same for one that never was and for one of another client."""
+    return NotFound(text, diagnostics="Exports end and expire; start a new one.")
 
 
 def _is_over(job: Job) -> bool:

@@ -21,16 +21,15 @@ from fhir_facade.errors import (
     InvalidRequest,
     MethodNotAllowed,
     TooCostly,
-    UnsupportedMediaType,
 )
 from fhir_facade.fhir import json
 from fhir_facade.fhir.bundle import BatchAnswer, batch_response
 from fhir_facade.fhir.dates import InvalidDate, format_instant, parse_interval, to_us
 from fhir_facade.rest.accesses import record
 from fhir_facade.rest.authorize import Authorizer
-from fhir_facade.rest.bodies import read_body
+from fhir_facade.rest.bodies import json_body, read_body
 from fhir_facade.rest.correlation import HEADER, correlation_id
-from fhir_facade.rest.negotiate import is_json, negotiate
+from fhir_facade.rest.negotiate import negotiate
 from fhir_facade.rest.parts import RestParts, TenantParts
 from fhir_facade.rest.respond import FHIR_JSON, http_date, respond
 from fhir_facade.search.parse import read_pairs
@@ -106,16 +105,13 @@ class BatchViews:
 
 
 def _bundle() -> dict[str, Any]:
-    if not is_json(request.environ.get("CONTENT_TYPE", "")):
-        raise UnsupportedMediaType(
-            "A batch is a Bundle in JSON.", diagnostics=f"Send Content-Type: {FHIR_JSON}."
-        )
-    try:
-        document = json.loads(read_body())
-    except json.InvalidJSON:
-        raise InvalidRequest("The body is not valid JSON.") from None
+    document = json_body(read_body(), "a Bundle")
     if not isinstance(document, dict) or document.get("resourceType") != "Bundle":
-        raise InvalidRequest("The body is not a Bundle.", expression=("Bundle",))
+        raise InvalidRequest(
+            "The body is not a Bundle.",
+            diagnostics="Send a Bundle of type 'batch'.",
+            expression=("Bundle",),
+        )
     if document.get("type") != "batch":
         raise InvalidRequest(
             "The Bundle is not a batch.",
@@ -128,7 +124,11 @@ def _bundle() -> dict[str, Any]:
 def _entries(tenant: TenantParts, bundle: dict[str, Any]) -> Iterator[_Entry]:
     entries = bundle.get("entry", [])
     if not isinstance(entries, list):
-        raise InvalidRequest("Bundle.entry is not a list.", expression=("Bundle.entry",))
+        raise InvalidRequest(
+            "Bundle.entry is not a list.",
+            diagnostics="Give a list of entries, each with a request.",
+            expression=("Bundle.entry",),
+        )
     if len(entries) > MAX_ENTRIES:
         raise TooCostly(
             f"A batch may have {MAX_ENTRIES} entries at most.",

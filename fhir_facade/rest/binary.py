@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from flask import Response, request
 
-from fhir_facade.errors import Gone, NotFound, PreconditionFailed, TooCostly, UpstreamFault
+from fhir_facade.errors import PreconditionFailed, TooCostly, UpstreamFault
 from fhir_facade.fhir import FHIRResource, json
 from fhir_facade.fhir.outcome import outcome
 from fhir_facade.mirror import versions
@@ -30,7 +30,7 @@ from fhir_facade.rest.correlation import correlation_id
 from fhir_facade.rest.negotiate import Form, binary_form
 from fhir_facade.rest.parts import RestParts
 from fhir_facade.rest.prefer import search_context
-from fhir_facade.rest.read import ReadViews, checked_id, current_row
+from fhir_facade.rest.read import ReadViews, checked_id, current_row, gone, not_found
 from fhir_facade.rest.respond import FHIR_JSON, Header, http_date, respond, respond_json
 from fhir_facade.rest.upstream_faults import fault_of
 from fhir_facade.search.parse import parse_shape, read_pairs
@@ -90,14 +90,14 @@ class BinaryViews:
             row = current_row(conn, access, "Binary", resource_id)
             owner = versions.owner(conn, slug, "Binary", resource_id) if row else None
         if row is None or owner is None:
-            raise _not_found()
+            raise not_found()
         if row.deleted:
-            raise Gone("The resource was deleted.")
+            raise gone()
         source, subject = owner
         listed = RecordStore(self._parts.database).body(slug, source, ATTACHMENTS, subject.key)
         guid = guid_of(subject.key, json.loads(listed), resource_id) if listed else None
         if guid is None:
-            raise _not_found()
+            raise not_found()
         return _Document(row, json.loads(row.body or b"{}"), subject.key, guid)
 
     def _open(self, access: Access, document: _Document, part: Range | None = None) -> Content:
@@ -195,13 +195,6 @@ def _no_such_range(size: int) -> Response:
     text, advice = "The file has no such range.", f"Ask for some of its {size} bytes."
     body = outcome("error", "invalid", text, advice, ("Range",), correlation_id())
     return respond_json(body, 416, FHIR_JSON, ("Content-Range", f"bytes */{size}"))
-
-
-def _not_found() -> NotFound:
-    return NotFound(
-        "Not found",
-        diagnostics="There is no such resource, or it is outside what the token reaches.",
-    )
 
 
 def _whole(content: Content) -> bytes:

@@ -13,7 +13,6 @@ from typing import Any
 from flask import Response, request
 
 from fhir_facade.errors import (
-    Gone,
     InvalidRequest,
     NotFound,
     UnsupportedParameter,
@@ -28,7 +27,7 @@ from fhir_facade.rest.negotiate import Form, negotiate
 from fhir_facade.rest.parameters_body import parameter_pairs
 from fhir_facade.rest.parts import RestParts
 from fhir_facade.rest.prefer import search_context
-from fhir_facade.rest.read import checked_id, current_row
+from fhir_facade.rest.read import checked_id, current_row, gone
 from fhir_facade.rest.respond import respond
 from fhir_facade.search.compartment import in_compartment
 from fhir_facade.search.cursor import PARAMETER, Position
@@ -70,7 +69,7 @@ class EverythingViews:
         if row is None:
             raise NotFound("Not found", diagnostics="There is no such patient for this token.")
         if row.deleted:
-            raise Gone("The patient was deleted.")
+            raise gone()
         return self._answer(access, f"Patient/{patient_id}/$everything", patient_id)
 
     def of_all(self, tenant: str) -> Response:
@@ -199,7 +198,9 @@ def _compartment_types(access: Access, names: list[str] | None) -> list[Resource
     ]
     if not found:
         raise InvalidRequest(
-            "None of these types is in a patient's compartment.", expression=("_type",)
+            "None of these types is in a patient's compartment.",
+            diagnostics="Name others in '_type', or leave it out.",
+            expression=("_type",),
         )
     # The patients come first, then what is theirs.
     return sorted(found, key=lambda one: (one.type != "Patient", one.type))

@@ -17,15 +17,15 @@ from fhir_facade.bulk.kickoff import kickoff
 from fhir_facade.bulk.model import Complete, ExportPrincipal, Failed, KickoffRequest, ServedFile
 from fhir_facade.bulk.parameters import from_body
 from fhir_facade.bulk.status import cancel, status
-from fhir_facade.errors import InvalidRequest, MethodNotAllowed, UnsupportedMediaType
-from fhir_facade.fhir import FHIRResource, json
+from fhir_facade.errors import MethodNotAllowed
+from fhir_facade.fhir import FHIRResource
 from fhir_facade.fhir.ids import is_id
 from fhir_facade.fhir.outcome import outcome
 from fhir_facade.rest.accesses import Access, record, record_durably
 from fhir_facade.rest.authorize import Authorizer
-from fhir_facade.rest.bodies import read_body
+from fhir_facade.rest.bodies import json_body, read_body
 from fhir_facade.rest.correlation import correlation_id
-from fhir_facade.rest.negotiate import is_json
+from fhir_facade.rest.parameters_body import PARAMETERS, not_parameters
 from fhir_facade.rest.parts import RestParts
 from fhir_facade.rest.respond import FHIR_JSON, JSON, decorate, http_date, respond_json
 from fhir_facade.search.parse import read_pairs
@@ -169,17 +169,9 @@ def _body_params() -> list[Pair]:
     body = read_body()
     if not body:
         return []
-    if not is_json(request.headers.get("Content-Type", "")):
-        raise UnsupportedMediaType(
-            "The body of a kick-off is a Parameters resource.",
-            diagnostics=f"Send Content-Type: {FHIR_JSON}.",
-        )
-    try:
-        resource = json.loads(body)
-    except json.InvalidJSON:
-        raise InvalidRequest("The body is not JSON.") from None
+    resource = json_body(body, PARAMETERS)
     if not isinstance(resource, dict):
-        raise InvalidRequest("The body is not a Parameters resource.")
+        raise not_parameters()
     return from_body(resource)
 
 

@@ -48,7 +48,11 @@ def negotiate(accept: str | None, pairs: Sequence[Pair] = ()) -> Form:
     given = dict(pairs)
     pretty = given.get("_pretty", "false")
     if pretty not in ("true", "false"):
-        raise InvalidRequest("'_pretty' must be true or false.", expression=("_pretty",))
+        raise InvalidRequest(
+            "The value of '_pretty' is not valid.",
+            diagnostics="'_pretty' must be true or false.",
+            expression=("_pretty",),
+        )
     if (wanted := given.get("_format")) is not None:
         media_type = _FORMATS.get(_essence(wanted)) if _is_r4(wanted) else None
         if media_type is None:

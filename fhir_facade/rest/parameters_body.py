@@ -6,12 +6,11 @@ from typing import Any
 
 from flask import request
 
-from fhir_facade.errors import InvalidRequest, UnsupportedMediaType
-from fhir_facade.fhir import json
-from fhir_facade.rest.bodies import read_body
-from fhir_facade.rest.negotiate import is_json
-from fhir_facade.rest.respond import FHIR_JSON
+from fhir_facade.errors import InvalidRequest
+from fhir_facade.rest.bodies import json_body, read_body
 from fhir_facade.search.query import Pair
+
+PARAMETERS = "a Parameters resource"
 
 
 def parameter_pairs() -> list[Pair]:
@@ -25,17 +24,9 @@ def parameter_pairs() -> list[Pair]:
     body = read_body()
     if not body:
         return []
-    if not is_json(request.environ.get("CONTENT_TYPE", "")):
-        raise UnsupportedMediaType(
-            "The body is a Parameters resource in JSON.",
-            diagnostics=f"Send Content-Type: {FHIR_JSON}.",
-        )
-    try:
-        document = json.loads(body)
-    except json.InvalidJSON:
-        raise InvalidRequest("The body is not valid JSON.") from None
+    document = json_body(body, PARAMETERS)
     if not isinstance(document, dict) or document.get("resourceType") != "Parameters":
-        raise InvalidRequest("The body is not a Parameters resource.")
+        raise not_parameters()
     parameters = document.get("parameter", [])
     if not isinstance(parameters, list):
         raise _no_value()
@@ -80,7 +71,17 @@ def _escaped(text: str) -> str:
     return text
 
 
+def not_parameters() -> InvalidRequest:
+    """The error for a body that is JSON and something else."""
+    return InvalidRequest(
+        "The body is not a Parameters resource.",
+        diagnostics="Send Parameters, or an empty body with the parameters in the URL.",
+    )
+
+
 def _no_value() -> InvalidRequest:
     return InvalidRequest(
-        "A parameter has no name or no plain value.", expression=("Parameters.parameter",)
+        "A parameter has no name or no plain value.",
+        diagnostics="Give each a name and one value[x], a primitive or a coding.",
+        expression=("Parameters.parameter",),
     )

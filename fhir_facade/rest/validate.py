@@ -11,17 +11,17 @@ from typing import Any
 
 from flask import Response, request
 
-from fhir_facade.errors import InvalidRequest, UnsupportedMediaType
+from fhir_facade.errors import InvalidRequest
 from fhir_facade.fhir import json
 from fhir_facade.fhir.outcome import Issue, outcome_of
 from fhir_facade.fhir.r4_types import is_r4_type
 from fhir_facade.fhir.validation import deep_check
 from fhir_facade.rest.accesses import Access, record
 from fhir_facade.rest.authorize import Authorizer, known_type
-from fhir_facade.rest.bodies import read_body
-from fhir_facade.rest.negotiate import is_json, negotiate
+from fhir_facade.rest.bodies import json_body, read_body
+from fhir_facade.rest.negotiate import negotiate
 from fhir_facade.rest.parts import RestParts
-from fhir_facade.rest.respond import FHIR_JSON, respond
+from fhir_facade.rest.respond import respond
 from fhir_facade.search.parse import NEGOTIATED, read_pairs
 from fhir_facade.search.values.text import showable
 
@@ -62,35 +62,36 @@ def _record(parts: RestParts, access: Access) -> None:
 
 def _read(given: dict[str, str]) -> tuple[Any, dict[str, str]]:
     """The resource of the body, bare or as the parameter `resource`, and the other parameters."""
-    if not is_json(request.environ.get("CONTENT_TYPE", "")):
-        raise UnsupportedMediaType(
-            "The body is a resource in JSON.", diagnostics=f"Send Content-Type: {FHIR_JSON}."
-        )
-    try:
-        document = json.loads(read_body())
-    except json.InvalidJSON:
-        raise InvalidRequest("The body is not valid JSON.") from None
+    document = json_body(read_body(), "a resource")
     if not isinstance(document, dict):
-        raise InvalidRequest("The body is not a resource.")
+        raise InvalidRequest(
+            "The body is not a resource.", diagnostics="Send the resource, or Parameters with it."
+        )
     if document.get("resourceType") != "Parameters":
         return document, given
     resource: Any = None
     parameters = document.get("parameter", [])
     if not isinstance(parameters, list):
-        raise InvalidRequest("Not a list.", expression=("Parameters.parameter",))
+        raise _malformed("Parameters.parameter is not a list.")
     for parameter in parameters:
         if not isinstance(parameter, dict):
-            raise InvalidRequest("Not an object.", expression=("Parameters.parameter",))
+            raise _malformed("A parameter is not an object.")
         if parameter.get("name") == "resource":
             resource = parameter.get("resource")
         for kind in ("valueCode", "valueUri", "valueCanonical", "valueString"):
             if isinstance(value := parameter.get(kind), str):
                 given = {**given, str(parameter.get("name")): value}
     if not isinstance(resource, dict):
-        raise InvalidRequest(
-            "The parameter 'resource' is missing.", expression=("Parameters.parameter",)
-        )
+        raise _malformed("The parameter 'resource' is missing.")
     return resource, given
+
+
+def _malformed(text: str) -> InvalidRequest:
+    return InvalidRequest(
+        text,
+        diagnostics="Give a list of parameters, one named 'resource' with the resource.",
+        expression=("Parameters.parameter",),
+    )
 
 
 def _asked(given: dict[str, str]) -> list[Issue]:

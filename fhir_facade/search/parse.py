@@ -75,10 +75,15 @@ def read_pairs(query: bytes) -> list[Pair]:
             diagnostics="Encode every character outside ASCII as UTF-8, then percent-encode it.",
         ) from None
     except ValueError:
-        raise InvalidRequest(f"A request may carry at most {MAX_PAIRS} parameters.") from None
+        raise InvalidRequest(
+            f"A request may carry at most {MAX_PAIRS} parameters.",
+            diagnostics="Join values of a parameter with commas, or send several requests.",
+        ) from None
     for name, value in pairs:
         if not (name + value).isprintable() and _has_control(name + value):
-            raise InvalidRequest("A parameter holds control characters.")
+            raise InvalidRequest(
+                "A parameter holds control characters.", diagnostics="Leave them out."
+            )
     return pairs
 
 

@@ -70,8 +70,9 @@ def check_outcome(answer: Any, status: int) -> dict[str, Any]:
     ],
 )
 def test_failures(calm: RestApp, method: str, path: str, status: int, code: str) -> None:
-    document = check_outcome(calm.request(method, path, NARROW), status)
-    assert document["issue"][0]["code"] == code
+    (issue,) = check_outcome(calm.request(method, path, NARROW), status)["issue"]
+    assert issue["code"] == code
+    assert not issue["diagnostics"].startswith(issue["details"]["text"])
 
 
 @pytest.mark.parametrize(
