@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PORT ?= 8000
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
-# Test processes: as many as there are cores, unless told.
+# Test processes: half as many again as there are cores, unless told.
 WORKERS ?= auto
 
 .PHONY: help demo demo-check test lint bench soak clean
@@ -33,7 +33,7 @@ demo-check: $(RUNTIME)  ## run the main job through a running demo; non-zero whe
 	@exec $(BIN)/python -m sandbox.demo.check
 
 test: $(DEV)  ## run the tests (fixed budgets; see soak for the long forms)
-	$(BIN)/python -m pytest -q -n $(WORKERS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n $(WORKERS)
 
 lint: $(DEV)  ## style, types and layers
 	$(BIN)/ruff check .
@@ -45,7 +45,7 @@ bench: $(DEV)  ## CPU per unit, each as a ratio within one run
 	$(BIN)/python -m benchmarks
 
 soak: $(DEV)  ## the long forms of the property tests and killers
-	SOAK=1 $(BIN)/python -m pytest -q -n $(WORKERS) --timeout 3600
+	PYTHONDONTWRITEBYTECODE= SOAK=1 $(BIN)/python -m pytest -q -n $(WORKERS) --timeout 3600
 
 clean:  ## remove the demo's state and the virtual environment
 	rm -rf var $(VENV)

@@ -24,7 +24,9 @@ BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
 @pytest.fixture(params=BOTH)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an empty database."""
+    """The address of an empty database; the tables are in it when the test asks for `database`."""
+    if "database" in request.fixturenames:
+        return copied_url(request.param, tmp_path, no_rows)
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/mirror.sqlite"
     return fresh_postgres_url()
@@ -33,7 +35,6 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     """The mirror's database, migrated and open."""
-    migrate.upgrade(database_url)
     opened = open_database(database_url)
     yield opened
     opened.close()
@@ -42,13 +43,15 @@ def database(database_url: str) -> Iterator[Database]:
 @contextmanager
 def shared_database(kind: str, place: Path) -> Iterator[Database]:
     """A migrated database for several tests that only read it; `kind` as in BOTH."""
-    url = f"sqlite:///{place}/mirror.sqlite" if kind == "sqlite" else fresh_postgres_url()
-    migrate.upgrade(url)
-    opened = open_database(url)
+    opened = open_database(copied_url(kind, place, no_rows))
     try:
         yield opened
     finally:
         opened.close()
+
+
+def no_rows(database: Database) -> None:
+    """Fill for `copied_url`: the tables as migrated."""
 
 
 _templates: dict[tuple[str, str], str] = {}

@@ -30,6 +30,13 @@ FAST = Retries(attempts=4, first=0.01, longest=0.05, obey=3.0)
 def fresh_mirror(url: str) -> Iterator[Stores]:
     """A migrated mirror at `url`, closed at the end."""
     migrate.upgrade(url)
+    with mirror_at(url) as stores:
+        yield stores
+
+
+@contextmanager
+def mirror_at(url: str) -> Iterator[Stores]:
+    """The mirror at `url`, whose tables are there, closed at the end."""
     database = open_database(url)
     try:
         yield open_stores(database, REGISTRY)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from fhir_facade.mirror import migrate
 from fhir_facade.mirror.database import Database, open_database
 from fhir_facade.mirror.publish import Publisher
 from fhir_facade.resources.registry import REGISTRY
+from tests.support.databases import copied_url
 from tests.support.published import appointment, location, output, patient, publish, report
 from tests.support.rest_app import SYDNEY, RestApp, rest_app
 
@@ -32,10 +32,7 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RestApp]:
 
 @contextmanager
 def _hospital(folder: Path) -> Iterator[RestApp]:
-    url = f"sqlite:///{folder}/mirror.sqlite"
-    migrate.upgrade(url)
-    database = open_database(url)
-    _fill(database)
+    database = open_database(copied_url("sqlite", folder, _fill))
     built = rest_app(database, folder)
     yield built
     built.close()

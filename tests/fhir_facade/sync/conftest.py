@@ -8,10 +8,9 @@ import pytest
 from fhir_facade.sync.job import QubsJob, Stores
 from fhir_facade.sync.runner import sync_once
 from fhir_facade.upstream.qubs import QubsClient
-from tests.support.databases import database_url
-from tests.support.postgres import fresh_postgres_url
+from tests.support.databases import BOTH, copied_url, database_url, no_rows
 from tests.support.qubs import Running, emulator_process
-from tests.support.syncing import content, fast_client, fresh_mirror, job_for
+from tests.support.syncing import content, fast_client, fresh_mirror, job_for, mirror_at
 
 __all__ = ["database_url"]
 
@@ -33,7 +32,7 @@ def emu(emulator: Running) -> Running:
 
 @pytest.fixture
 def stores(tmp_path: Path) -> Iterator[Stores]:
-    with fresh_mirror(f"sqlite:///{tmp_path}/mirror.sqlite") as opened:
+    with mirror_at(copied_url("sqlite", tmp_path, no_rows)) as opened:
         yield opened
 
 
@@ -63,9 +62,8 @@ def undisturbed(
         return content(opened)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+@pytest.fixture(params=BOTH)
 def both(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
     """The stores on either database."""
-    sqlite = f"sqlite:///{tmp_path}/mirror.sqlite"
-    with fresh_mirror(sqlite if request.param == "sqlite" else fresh_postgres_url()) as opened:
+    with mirror_at(copied_url(request.param, tmp_path, no_rows)) as opened:
         yield opened
