@@ -16,8 +16,6 @@ from benchmarks.report import Table, median, ratio
 from benchmarks.servers import BASE, Server
 from benchmarks.sizes import Sizes
 
-_SETTLE_SECONDS = 0.8
-"""The audit trail is written within half a second: its CPU belongs to the requests."""
 _READS = 200
 _MONTHS = ("date=2026-02", "date=2026-05", "date=2026-08")
 _RANGES = ("date=ge2026-02-01&date=lt2026-05-01", "date=ge2026-06-01&date=lt2026-09-01")
@@ -84,11 +82,12 @@ def section(sizes: Sizes) -> Table:
         facade = stack.enter_context(servers.facade(folder))
         generator = stack.enter_context(Generator())
         known = cases(made.patients_for(sizes.small))
+        pause = sizes.settle_seconds
         runs: list[tuple[_Case, Callable[[int], tuple[float, float]]]] = [
-            (_Case("hello-world", "", ("/",)), _measure(generator, hello, ("/",), {}))
+            (_Case("hello-world", "", ("/",)), _measure(generator, hello, ("/",), {}, pause))
         ]
         runs += [
-            (case, _measure(generator, facade, case.paths, facade.headers(case.kind)))
+            (case, _measure(generator, facade, case.paths, facade.headers(case.kind), pause))
             for case in known
         ]
         found = _rounds(sizes, [run for _, run in runs])
@@ -114,7 +113,11 @@ def _rounds(
 
 
 def _measure(
-    generator: Generator, server: Server, paths: tuple[str, ...], headers: dict[str, str]
+    generator: Generator,
+    server: Server,
+    paths: tuple[str, ...],
+    headers: dict[str, str],
+    pause: float,
 ) -> Callable[[int], tuple[float, float]]:
     """A function that sends requests and gives CPU seconds and body bytes per request."""
 
@@ -122,7 +125,7 @@ def _measure(
         before = server.cpu()
         order = Order(server.port, paths, headers, requests=requests)
         answers: Answers = generator.send(order)
-        time.sleep(_SETTLE_SECONDS)
+        time.sleep(pause)
         return (server.cpu() - before) / answers.count, answers.size / answers.count
 
     return run

@@ -14,6 +14,8 @@ class Sizes:
     rounds: int = 7
     requests: int = 1_500
     """Requests of one measurement through gunicorn."""
+    settle_seconds: float = 0.8
+    """Pause after them: the audit trail is written within half a second, and its CPU is theirs."""
     export_rounds: int = 5
     appointments: int = 2_000
     """Of the emulator, for the sync."""

@@ -19,6 +19,7 @@ TINY = Sizes(
     large=200,
     rounds=1,
     requests=24,
+    settle_seconds=0.0,
     export_rounds=1,
     appointments=20,
     latency_rounds=1,

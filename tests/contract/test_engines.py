@@ -6,7 +6,6 @@ completes, and its files equal those of an undisturbed run to the byte.
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import subprocess
@@ -34,6 +33,7 @@ from tests.support.exports import (
     seeded_url,
     start,
 )
+from tests.support.soak import SOAK
 
 __all__ = ["seeded", "seeded_url"]
 
@@ -41,7 +41,7 @@ SETTINGS = BulkSettings(
     part_rows=30, page_rows=3, lease_seconds=1.0, renew_seconds=0.1, retry_seconds=0.1
 )
 SEED = 20261121
-KILLS = 100 if os.environ.get("SOAK") == "1" else 4
+KILLS = 100 if SOAK else 3
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 from tests.support.demo import RunningDemo
 from tests.support.fhir_api import FHIR_JSON, Api, api_of, link
 from tests.support.search_paths import PATHS
+from tests.support.soak import examples
 
 BUDGET = settings(
-    max_examples=150,
+    max_examples=examples(75),
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

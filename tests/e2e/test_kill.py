@@ -27,9 +27,9 @@ from tests.support.demo_tokens import backend_token
 from tests.support.postgres import fresh_postgres_url
 from tests.support.processes import alive, descendants, wait_for, wait_gone
 from tests.support.serving import Server
+from tests.support.soak import SOAK
 
 PATIENTS, APPOINTMENTS = 200, 1800
-SOAK = os.environ.get("SOAK") == "1"
 ROUNDS = 6 if SOAK else 1
 SECONDS = 90
 VICTIMS = ("export", "worker", "web", "master")

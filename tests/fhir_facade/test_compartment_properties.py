@@ -41,6 +41,7 @@ from tests.support.published import SYDNEY
 from tests.support.random_requests import Asked, Requests
 from tests.support.random_world import world as random_world
 from tests.support.rest_app import RestApp, base_of, rest_app
+from tests.support.soak import examples
 
 START = 1_793_000_000
 """Seconds: when the first resources were published; each further step is a second later."""
@@ -227,7 +228,7 @@ def hold(urls: tuple[str, str], folder: Path, seed: int, principal: Principal) -
 
 @pytest.mark.parametrize("name", PRINCIPALS)
 @settings(
-    max_examples=3,
+    max_examples=examples(2),
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],

@@ -35,12 +35,13 @@ from tests.support.reach_house import (
     wish_lists,
     wishes,
 )
+from tests.support.soak import examples
 from tests.support.tokens import backend_token, user_token
 
 SEEDS = {"sqlite": (1, 2), "postgresql": (3,)}
 
 BUDGET = settings(
-    max_examples=30,
+    max_examples=examples(15),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

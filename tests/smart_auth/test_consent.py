@@ -31,6 +31,7 @@ from tests.support.smart_auth import (
     code_form,
     make_app,
 )
+from tests.support.soak import examples
 
 VITAL = CategoryChoice("http://terminology.hl7.org/x", "vital-signs", "Vital signs")
 LAB = CategoryChoice("http://terminology.hl7.org/x", "laboratory", "Laboratory")
@@ -79,7 +80,7 @@ REQUESTS = st.lists(st.one_of(scope_texts(), st.sampled_from(SPECIAL_SCOPES)), m
 
 
 class TestTicks:
-    @settings(max_examples=400, deadline=None)
+    @settings(max_examples=examples(150), deadline=None)
     @given(REQUESTS, st.data())
     def test_grant_the_ticked_boxes_and_nothing_else(self, text: str, data: st.DataObject) -> None:
         asked = ScopeSet.parse(text, KNOWN_TYPES)
@@ -100,7 +101,7 @@ class TestTicks:
         assert expected.covers(given_back)
         assert ScopeSet.parse(str(given_back), KNOWN_TYPES) == given_back
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=examples(80), deadline=None)
     @given(REQUESTS)
     def test_all_of_them_grant_what_was_asked_in_its_words(self, text: str) -> None:
         asked = ScopeSet.parse(text, KNOWN_TYPES)
@@ -110,7 +111,7 @@ class TestTicks:
         assert granted(choices, {str(item) for item in asked}) == asked
         assert not granted(choices, set())
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=examples(80), deadline=None)
     @given(REQUESTS, st.lists(scope_texts(), max_size=5))
     def test_values_without_a_box_add_nothing(self, text: str, made_up: list[str]) -> None:
         asked = ScopeSet.parse(text, KNOWN_TYPES)

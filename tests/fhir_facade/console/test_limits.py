@@ -17,6 +17,7 @@ from fhir_facade.console.limits import (
 )
 from smart_auth.records import Client
 from smart_auth.scopes import LETTERS, Level, ScopeSet
+from tests.support.soak import examples
 
 TYPES = ("Patient", "Observation", "DiagnosticReport", "Group", "Basic")
 ROWS = ("*", "Patient", "Observation", "DiagnosticReport", "Group")
@@ -89,7 +90,7 @@ limits = st.lists(scope_words | granular, max_size=8).map(" ".join)
 level_sets = st.sampled_from((USER_LEVELS, ("system",), ALL_LEVELS))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(limit=limits, levels=level_sets)
 def test_a_limit_shown_and_saved_is_the_same_limit(limit: str, levels: tuple[Level, ...]) -> None:
     form = form_of(limit, ROWS, levels, TYPES)
@@ -100,7 +101,7 @@ def test_a_limit_shown_and_saved_is_the_same_limit(limit: str, levels: tuple[Lev
     assert after.covers(before)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(
     ticks=st.sets(st.sampled_from([f"{row}.{access}" for row in ROWS for access in ACCESS])),
     levels=level_sets,

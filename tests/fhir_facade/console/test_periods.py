@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from fhir_facade.console.periods import read_end, read_start, write_end, write_start
 from fhir_facade.fhir.dates import InvalidDate
+from tests.support.soak import examples
 
 SYDNEY = ZoneInfo("Australia/Sydney")
 
@@ -48,7 +49,7 @@ def test_days_are_written_as_days() -> None:
     assert write_end(us("2026-01-31T03:30"), SYDNEY) == "2026-01-31T14:30"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(
     at=st.integers(us("1975-01-01T00:00"), us("2099-12-31T00:00"))
     | st.integers(us("2026-04-04T12:00") // 60_000_000, us("2026-04-05T00:00") // 60_000_000).map(

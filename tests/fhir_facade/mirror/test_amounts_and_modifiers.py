@@ -36,6 +36,7 @@ from fhir_facade.search.evaluate import matches
 from fhir_facade.search.parse import parse, read_pairs
 from fhir_facade.search.query import SearchContext
 from tests.support.published import SYDNEY, output
+from tests.support.soak import examples
 
 CHARGE = ResourceDefinition(
     type="ChargeItem",
@@ -190,7 +191,7 @@ asked_units = st.sampled_from(["", f"|{UCUM}|mg", "||mg", "||g", f"|{UCUM}|"])
 
 
 @settings(
-    max_examples=30,
+    max_examples=examples(20),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

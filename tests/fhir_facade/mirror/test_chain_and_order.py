@@ -30,6 +30,7 @@ from fhir_facade.policy import AllPatients, CategoryFilter, Grant, Letter, Reach
 from fhir_facade.resources.extract import fold
 from fhir_facade.resources.registry import REGISTRY
 from tests.support.published import SYDNEY, appointment, location, patient, publish, report
+from tests.support.soak import examples
 
 CLASSES = {name: definition.reach for name, definition in REGISTRY.items()}
 SEARCH: frozenset[Letter] = frozenset({"s"})
@@ -201,7 +202,7 @@ def ordered(resources: list[dict[str, Any]], order: list[tuple[str, bool]]) -> l
 
 
 @settings(
-    max_examples=25,
+    max_examples=examples(15),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -254,7 +255,7 @@ def test_an_order_holds_for_matches_of_criteria(clinic: Database) -> None:
 
 
 @settings(
-    max_examples=15,
+    max_examples=examples(10),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

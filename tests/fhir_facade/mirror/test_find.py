@@ -43,6 +43,7 @@ from tests.support.published import (
     publish,
     report,
 )
+from tests.support.soak import examples
 
 CLASSES = {name: definition.reach for name, definition in REGISTRY.items()}
 ALL = Reach((Grant("user", "*", frozenset({"r", "s"}), AllPatients()),), CLASSES)
@@ -378,7 +379,7 @@ def person(number: int, facts: tuple[Sequence[str], str | None, str | None, str 
 
 
 @settings(
-    max_examples=15,
+    max_examples=examples(10),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -418,7 +419,7 @@ def test_the_index_finds_what_reading_every_resource_finds(
 
 
 @settings(
-    max_examples=30,
+    max_examples=examples(15),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -25,6 +25,7 @@ from fhir_facade.policy import Grant, GroupMembers, Reach
 from fhir_facade.resources.group import GroupFacts, group_resource
 from fhir_facade.resources.registry import REGISTRY
 from tests.support.published import patient, publish, report
+from tests.support.soak import examples
 
 CLASSES = {name: definition.reach for name, definition in REGISTRY.items()}
 SECOND = 1_000_000
@@ -280,7 +281,7 @@ def test_ids_that_were_lines_become_members_and_lines_again(database_url: str) -
 instants = st.none() | st.integers(-(10**15), 2 * 10**15)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(start=instants, end=instants, inactive=st.booleans(), now=st.integers(-(10**15), 10**15))
 def test_a_named_member_is_valid_fhir_and_its_period_is_ours(
     start: int | None, end: int | None, inactive: bool, now: int

@@ -29,6 +29,7 @@ from fhir_facade.policy import (
 from fhir_facade.resources.registry import REGISTRY
 from tests.support.databases import BOTH, shared_database
 from tests.support.published import appointment, location, patient, publish, report
+from tests.support.soak import examples
 
 CLASSES = {name: definition.reach for name, definition in REGISTRY.items()}
 TYPES = ("Patient", "Appointment", "DiagnosticReport", "Location", "Group", "Provenance")
@@ -98,7 +99,7 @@ reaches = st.builds(
 
 
 @settings(
-    max_examples=40,
+    max_examples=examples(20),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -23,6 +23,7 @@ from sandbox.qubs.selection import Selection
 from sandbox.qubs.settings import demo_world_settings
 from sandbox.qubs.world import World
 from tests.support.qubs_records import CONTEXT, SITE, map_appointment, operational, site_records
+from tests.support.soak import examples
 
 KINDS = ("appointment", "patient", "site", "staff", "domain")
 VIEWS = (
@@ -65,7 +66,7 @@ RECORDS = st.dictionaries(st.tuples(st.sampled_from(VIEWS), KEYS), BODIES, max_s
 
 
 @given(st.sampled_from(KINDS), KEYS, RECORDS, RECORDS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 def test_any_records_give_valid_fhir_or_nothing(kind, key, own, site):
     subject = Subject(kind, key)
     related = {dependency: site for dependency in dependencies_of(subject, own)}
@@ -78,7 +79,7 @@ def test_any_records_give_valid_fhir_or_nothing(kind, key, own, site):
 
 
 @given(st.dictionaries(st.sampled_from(NAMES), SCALARS))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_any_members_of_an_appointment_give_valid_fhir(members):
     body = {**operational(), **members, "domain": "acme", "appointmentId": "A1"}
     mapped = map_appointment(body)
@@ -89,7 +90,7 @@ def test_any_members_of_an_appointment_give_valid_fhir(members):
 
 
 @given(st.sampled_from(VIEWS), KEYS, BODIES)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_any_body_has_links_and_its_own_subject_comes_first(view, key, body):
     first, *others = links_of(view, key, body)
     assert first.key == key

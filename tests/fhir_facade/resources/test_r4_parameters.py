@@ -24,7 +24,7 @@ PHONETIC = "needs an algorithm bound to a language"
 NOT_KEPT = "the audit trail does not keep it"
 ONE_OBSERVER = "every event of a tenant has the same"
 NO_CONTEXT = "what we publish is for any context"
-CANONICAL = "a canonical of what is not served"
+CANONICAL = "ours are canonicals: found by source and target"
 EVERYWHERE = {
     "_content": "there is no full-text index",
     "_id": "every type has it, without a declaration",
@@ -67,9 +67,7 @@ LEFT_OUT: dict[str, dict[str, str]] = {
         "dependson": "no element of our maps depends on another",
         "other": "our maps name no other map",
         "product": "our maps have no further products",
-        "source": CANONICAL,
         "source-uri": CANONICAL,
-        "target": CANONICAL,
         "target-uri": CANONICAL,
     },
     "DiagnosticReport": {
@@ -84,9 +82,8 @@ LEFT_OUT: dict[str, dict[str, str]] = {
     "Location": {"endpoint": NOT_SERVED, "near": "no upstream gives a position"},
     "OperationDefinition": {
         **ANY_CONTEXT,
-        "base": CANONICAL,
-        "input-profile": CANONICAL,
-        "output-profile": CANONICAL,
+        "input-profile": "ours have no profiles of their parameters",
+        "output-profile": "ours have no profiles of their parameters",
     },
     "Organization": {"endpoint": NOT_SERVED, "phonetic": PHONETIC},
     "Patient": {"phonetic": PHONETIC},
@@ -99,8 +96,7 @@ LEFT_OUT: dict[str, dict[str, str]] = {
     },
     "StructureDefinition": {
         **ANY_CONTEXT,
-        "base": CANONICAL,
-        "valueset": CANONICAL,
+        "valueset": "ours have no snapshot",
     },
     "ValueSet": ANY_CONTEXT,
 }

@@ -15,6 +15,7 @@ from fhir_facade.policy import admits_every_row, compile_reach
 from fhir_facade.resources.registry import REGISTRY
 from smart_auth.verify import VerifiedToken
 from tests.support.rest_app import RestApp, base_of
+from tests.support.soak import examples
 from tests.support.tokens import backend_token, user_token
 
 ADMIN = user_token("user/AuditEvent.rs user/Patient.rs", role="admin")
@@ -86,7 +87,7 @@ def test_operators_do(rest: RestApp, token: VerifiedToken) -> None:
     assert search(rest, token=token)["total"] == 1
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     role=st.sampled_from(["practitioner", "patient", "developer", "admin"]),
     scope=st.lists(st.sampled_from(SCOPES), max_size=5).map(" ".join),

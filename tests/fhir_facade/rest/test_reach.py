@@ -17,6 +17,7 @@ from fhir_facade.resources.registry import REGISTRY
 from tests.support.postgres import fresh_postgres_url
 from tests.support.published import appointment, location, patient, publish, report
 from tests.support.rest_app import RestApp, rest_app
+from tests.support.soak import examples
 from tests.support.tokens import user_token
 
 PATIENT_TYPES = ("Patient", "Appointment", "DiagnosticReport", "Provenance")
@@ -51,7 +52,9 @@ def _references(node: Any) -> Iterator[str]:
 
 
 @settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     scopes=st.lists(

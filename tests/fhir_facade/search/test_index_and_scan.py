@@ -28,13 +28,14 @@ from tests.support.published import SYDNEY
 from tests.support.random_world import TYPES, Questions
 from tests.support.random_world import world as random_world
 from tests.support.search_world import World
+from tests.support.soak import examples
 
 CLASSES = {name: definition.reach for name, definition in REGISTRY.items()}
 ALL = Reach((Grant("user", "*", frozenset({"r", "s"}), AllPatients()),), CLASSES)
 CONTEXT = SearchContext(REGISTRY, SYDNEY, "https://fhir.example.org/fhir/acme")
 PHASES = [Phase.explicit, Phase.reuse, Phase.generate]
 BUDGET = settings(
-    max_examples=40,
+    max_examples=examples(20),
     deadline=None,
     phases=PHASES,
     suppress_health_check=[HealthCheck.too_slow],

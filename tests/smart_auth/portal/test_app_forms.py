@@ -27,6 +27,7 @@ from smart_auth.portal.app_forms import (
 from smart_auth.ports import Step, TenantInfo
 from smart_auth.scopes import ScopeSet
 from tests.support.smart_auth import KNOWN_TYPES, REDIRECT, backend_key, public_jwks
+from tests.support.soak import examples
 
 TENANT = TenantInfo("acme", "https://fhir.example/fhir/acme", "Acme", ZoneInfo("America/New_York"))
 KEYS = json.dumps(public_jwks(backend_key()))
@@ -196,7 +197,7 @@ def test_days_are_the_tenants() -> None:
 @given(
     st.text(max_size=60) | st.builds("{}://{}".format, st.text(max_size=8), st.text(max_size=40))
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_an_address_has_a_problem_exactly_when_it_may_not_be_registered(uri: str) -> None:
     assert (uri_problem(uri) == "") == redirect_uri_allowed(uri)
 
