@@ -8,11 +8,9 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, cast, get_args
 from urllib.parse import SplitResult, urlsplit
 
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, RSAKey, import_key
-
 from smart_auth import keyring
 from smart_auth.client_details import LONGEST_ADDRESS, InvalidDetail, check_name, details_of
+from smart_auth.public_keys import PublicKey, public_key
 from smart_auth.records import AuthMethod, Client
 from smart_auth.settings import LOOPBACK_HOSTS
 
@@ -21,7 +19,6 @@ DEFAULT_LAUNCH_SCOPE = (
     " patient/*.rs user/*.rs"
 )
 DEFAULT_BACKEND_SCOPE = "system/*.rs"
-SMALLEST_RSA = 2048
 
 MOST_REDIRECT_URIS = 50
 LONGEST_SCOPE = 10_000
@@ -134,24 +131,17 @@ def check_jwks(document: Any) -> None:
         raise InvalidClientMetadata("Each key in jwks needs a kid that is unique in the set")
 
 
-def usable_keys(keys: Iterable[Mapping[str, Any]]) -> list[RSAKey | ECKey]:
+def usable_keys(keys: Iterable[Mapping[str, Any]]) -> list[PublicKey]:
     """The keys of a set that may verify a client assertion; others are passed over."""
     return [key for key in map(_usable_key, keys) if key is not None]
 
 
-def _usable_key(jwk: Mapping[str, Any]) -> RSAKey | ECKey | None:
+def _usable_key(jwk: Mapping[str, Any]) -> PublicKey | None:
     if not isinstance(jwk.get("kid"), str) or not jwk["kid"]:
         return None
-    if jwk.get("kty") not in ("RSA", "EC") or (jwk["kty"] == "EC" and jwk.get("crv") != "P-384"):
+    if jwk.get("kty") == "EC" and jwk.get("crv") != "P-384":
         return None
-    # By its text, before importing: joserfc warns of a small key and takes it.
-    if jwk["kty"] == "RSA" and len(str(jwk.get("n"))) * 6 < SMALLEST_RSA:
-        return None
-    try:
-        key = import_key({**jwk})
-        return key if isinstance(key, RSAKey | ECKey) and key.raw_value else None
-    except (JoseError, ValueError, TypeError, KeyError, AttributeError):
-        return None
+    return public_key(jwk)
 
 
 def _client_id(metadata: Mapping[str, Any]) -> str:

@@ -234,17 +234,8 @@ class _Connection(HTTPConnection):
         super().close()
 
 
-class _SecureConnection(HTTPSConnection):
-    def _new_conn(self) -> socket.socket:
-        self._cut = _Cut()
-        connection = super()._new_conn()
-        self._cut.watch(connection)
-        return connection
-
-    def close(self) -> None:
-        if cut := getattr(self, "_cut", None):
-            cut.end()
-        super().close()
+class _SecureConnection(_Connection, HTTPSConnection):
+    """The same over TLS."""
 
 
 class _Pool(HTTPConnectionPool):

@@ -14,20 +14,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, RSAKey, import_key
 
 from smart_auth import clock, outbound
 from smart_auth.federation.problems import LoginProblem, unavailable
 from smart_auth.login_provider import LoginProvider
 from smart_auth.outbound import Unreachable
+from smart_auth.public_keys import PublicKey, public_key
 
 FLOOR = 5
-SMALLEST_RSA_BITS = 2048
 
 log = structlog.get_logger(__name__)
 
-PublicKey = RSAKey | ECKey
 Read = Callable[[Mapping[str, Any]], Any]
 
 
@@ -157,13 +154,4 @@ def _public_keys(document: Mapping[str, Any]) -> list[PublicKey]:
 
 def _public_key(jwk: Mapping[str, Any]) -> PublicKey | None:
     """A key that may have signed an id_token; None for others, which are passed over."""
-    if jwk.get("kty") not in ("RSA", "EC") or jwk.get("use", "sig") != "sig":
-        return None
-    # By its text, before importing: joserfc warns of a small key and takes it.
-    if jwk["kty"] == "RSA" and len(str(jwk.get("n"))) * 6 < SMALLEST_RSA_BITS:
-        return None
-    try:
-        key = import_key({**jwk})
-        return key if isinstance(key, RSAKey | ECKey) and key.raw_value else None
-    except (JoseError, ValueError, TypeError, KeyError, AttributeError):
-        return None
+    return public_key(jwk) if jwk.get("use", "sig") == "sig" else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from sqlalchemy.pool import PoolProxiedConnection
 
@@ -23,8 +23,7 @@ SELECT g.revoked_at IS NULL, c.version, u.version
 _KEPT = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """Whether the grant is in force, and the versions of its client and user now."""
 
     in_force: bool
@@ -47,10 +46,8 @@ class StandingLookup:
         """The standing of a grant; None when it is unknown or its client was deleted."""
         connection = self._take()
         try:
-            cursor = connection.cursor()
-            cursor.execute(self._sql, (tenant, grant_id))
-            row = cursor.fetchone()
-            cursor.close()
+            driver: Any = connection.dbapi_connection
+            rows = driver.execute(self._sql, (tenant, grant_id)).fetchall()
         except BaseException:
             connection.close()
             raise
@@ -58,7 +55,7 @@ class StandingLookup:
             self._ready.append(connection)
         else:
             connection.close()
-        return None if row is None else Standing(bool(row[0]), row[1], row[2])
+        return Standing(bool(rows[0][0]), *rows[0][1:]) if rows else None
 
     def close(self) -> None:
         """Close the connections that are kept."""

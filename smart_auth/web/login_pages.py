@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from flask import Response
@@ -105,18 +105,8 @@ class LoginPages:
         if outcome is not None:
             wrong = "The PIN is wrong." if kind == "pin" else "The code is wrong, or was used."
             problem, status = _what_went_wrong(outcome, wrong)
-        response = pages.page(
-            self._core,
-            self._tenant,
-            "factor.html",
-            status,
-            self._redirect_uri(value),
-            request_value=value,
-            back=back,
-            csrf=self._browser.csrf(f"login/{value}"),
-            half=half,
-            kind=kind,
-            problem=problem,
+        response = self._step(
+            "factor", half, value, back, status=status, kind=kind, problem=problem
         )
         return _with_wait(response, outcome)
 
@@ -124,16 +114,12 @@ class LoginPages:
         self, half: str, user: User, value: str, errors: Mapping[str, str], back: str = ""
     ) -> Response:
         """Set up a second factor before the login is whole, where the role needs one."""
-        return pages.page(
-            self._core,
-            self._tenant,
-            "enrol.html",
-            422 if errors else 200,
-            self._redirect_uri(value),
-            request_value=value,
-            back=back,
-            csrf=self._browser.csrf(f"login/{value}"),
-            half=half,
+        return self._step(
+            "enrol",
+            half,
+            value,
+            back,
+            status=422 if errors else 200,
             errors=errors,
             setup=factor_forms.offer(self._core, self._tenant, user),
         )
@@ -142,19 +128,32 @@ class LoginPages:
         self, half: str, user: User, value: str, errors: Mapping[str, str], back: str = ""
     ) -> Response:
         """Choose a password, where somebody else gave the present one."""
+        return self._step(
+            "new_password",
+            half,
+            value,
+            back,
+            status=422 if errors else 200,
+            errors=errors,
+            username=user.username,
+            shortest=admin.shortest_password(user.role),
+        )
+
+    def _step(
+        self, template: str, half: str, value: str, back: str, *, status: int, **values: Any
+    ) -> Response:
+        """A page whose form carries on what is known of the login so far."""
         return pages.page(
             self._core,
             self._tenant,
-            "new_password.html",
-            422 if errors else 200,
+            f"{template}.html",
+            status,
             self._redirect_uri(value),
             request_value=value,
             back=back,
             csrf=self._browser.csrf(f"login/{value}"),
             half=half,
-            errors=errors,
-            username=user.username,
-            shortest=admin.shortest_password(user.role),
+            **values,
         )
 
     def _redirect_uri(self, value: str) -> str | None:
