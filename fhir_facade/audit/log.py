@@ -6,8 +6,7 @@ import os
 import queue
 import threading
 import weakref
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -22,8 +21,7 @@ BATCH_ROWS = 500
 FLUSH_SECONDS = 0.5
 
 
-@dataclass(frozen=True)
-class AccessRow:
+class AccessRow(NamedTuple):
     """One act, in ids and fixed words: no name, value of a query, token or secret.
 
     `patient_ids` are the patients whose data it touched; `status` is the HTTP status answered;
@@ -57,7 +55,7 @@ class AccessRow:
 
 
 def _values(row: AccessRow, recorded_us: int) -> dict[str, Any]:
-    values = dict(vars(row))
+    values = row._asdict()
     values["patients"] = "\n".join(dict.fromkeys(values.pop("patient_ids")))
     values["query"] = "\n".join(row.query) or None
     values["recorded_us"] = recorded_us

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Table, select
@@ -18,7 +19,7 @@ _KEYS = 1024
 _LATEST_US = (2**63 - 1) // _KEYS
 """Keys are 64 bits: no instant beyond has one (the year 2255)."""
 _TRIES = 10
-_NAMES = tuple(name for name in audit_event.columns.keys() if name != "pk")
+_columns = itemgetter(*(name for name in audit_event.columns.keys() if name != "pk"))
 
 
 def key_at(instant_us: int) -> int:
@@ -29,11 +30,12 @@ def key_at(instant_us: int) -> int:
 def append(engine: Engine, rows: Sequence[dict[str, Any]]) -> None:
     """Add rows (the columns of `audit_event` without `pk`), all in one transaction.
 
-    Keys follow time. Their last bits are drawn, so that processes need not ask each other; should
-    two draw the same, all are drawn anew.
+    Keys follow time. Their last bits are drawn, for all rows at once, so that processes need not
+    ask each other; should two draw the same, they draw anew.
     """
     for left in reversed(range(_TRIES)):
-        keys = [key_at(row["recorded_us"]) + secrets.randbits(10) for row in rows]
+        drawn = secrets.randbelow(_KEYS)
+        keys = [key_at(row["recorded_us"]) + (drawn + n) % _KEYS for n, row in enumerate(rows)]
         try:
             _insert(engine, keys, rows)
             return
@@ -43,7 +45,7 @@ def append(engine: Engine, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _insert(engine: Engine, keys: list[int], rows: Sequence[dict[str, Any]]) -> None:
-    events = [(key, *(row[name] for name in _NAMES)) for key, row in zip(keys, rows, strict=True)]
+    events = [(key, *_columns(row)) for key, row in zip(keys, rows, strict=True)]
     of_patients = [
         (row["tenant"], patient, key)
         for key, row in zip(keys, rows, strict=True)

@@ -13,7 +13,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
@@ -55,17 +55,22 @@ class Database:
         self._ready: deque[Connection] = deque()
         _open.add(self)
 
-    @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def read(self) -> AbstractContextManager[Connection]:
         """A connection for reading; nothing written on it is kept. Keep the block short: no
         transaction outlives it."""
-        # Taking a connection from the pool and giving it back costs more than a look-up by id.
+        return _Reading(self)
+
+    def take_reader(self) -> Connection:
+        """A connection for reading, to be given back."""
+        # Taking one from the pool and giving it back costs more than a look-up by id.
         try:
-            connection = self._ready.pop()
+            return self._ready.pop()
         except IndexError:
-            connection = self._reader.connect()
+            return self._reader.connect()
+
+    def give_back(self, connection: Connection) -> None:
+        """Keep a connection that read, or close it."""
         try:
-            yield connection
             if connection.in_transaction():
                 connection.rollback()
         except BaseException:
@@ -104,6 +109,25 @@ class Database:
         _inherited.extend((self.engine.pool, *self._ready))
         self._ready.clear()
         self.engine.dispose(close=False)
+
+
+class _Reading:
+    """A block that reads. A generator would cost as much as what the block looks up."""
+
+    __slots__ = ("_connection", "_database")
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __enter__(self) -> Connection:
+        self._connection = self._database.take_reader()
+        return self._connection
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._database.give_back(self._connection)
+        else:
+            self._connection.close()
 
 
 def open_database(url: str) -> Database:

@@ -18,9 +18,7 @@ def fetch(conn: Connection, text: str, values: Sequence[Any]) -> list[tuple[Any,
     `?` marks a value, on both databases. On a reading connection each call sees the last commit.
     """
     marked = text if conn.dialect.name == "sqlite" else text.replace("?", "%s")
-    cursor = conn.connection.cursor()
-    try:
-        cursor.execute(marked, values)
-        return list(cursor.fetchall())
-    finally:
-        cursor.close()
+    # Both drivers run a statement on the connection itself; a cursor that gave all is done with.
+    driver: Any = conn.connection.dbapi_connection
+    rows: list[tuple[Any, ...]] = driver.execute(marked, values).fetchall()
+    return rows

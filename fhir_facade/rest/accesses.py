@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from fhir_facade.audit import AccessRow
@@ -80,7 +80,7 @@ def record_failure(
     refused = status == 403 or access.out_of_reach
     row = _explained(_row(access, "refused" if refused else "error", status, (), issue), why)
     if access.out_of_reach:
-        row = replace(row, reason="out of reach")
+        row = row._replace(reason="out of reach")
     if status != 403:
         parts.audit.access(row)
         return
@@ -93,7 +93,7 @@ def record_failure(
 
 
 def _explained(row: AccessRow, why: Refusal | None) -> AccessRow:
-    return row if why is None else replace(row, **vars(why))
+    return row if why is None else row._replace(**vars(why))
 
 
 def _patients(rows: Iterable[Row]) -> tuple[str, ...]:

@@ -198,7 +198,7 @@ def _row(event: AccessEvent) -> AccessRow:
         correlation_id=event.correlation_id or correlation_id() or None,
         actor=event.actor,
     )
-    return row if event.refusal is None else replace(row, **vars(event.refusal))
+    return row if event.refusal is None else row._replace(**vars(event.refusal))
 
 
 def _patient_criteria(text: str, zone: ZoneInfo) -> list[tuple[Criterion, ...]]:

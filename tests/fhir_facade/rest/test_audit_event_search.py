@@ -60,7 +60,7 @@ ROWS = st.builds(
 def as_stored(row: AccessRow) -> AccessRow:
     """A row as the house writes it: an interaction only of the FHIR interface, an app's or user's
     FHIR identity only with the user."""
-    values = dict(vars(row))
+    values = row._asdict()
     if row.action != "rest":
         values["interaction"] = None
     if row.user_id is None or row.actor is not None:
