@@ -28,6 +28,7 @@ class SearchParameter:
     `single`: no resource has several values of it.
     `system` is the code system that a `code` element implies, so that `system|code` finds it
     (https://hl7.org/fhir/R4/search.html#token); '' for booleans and for what carries its own.
+    `canonical`: a reference by canonical URL, which leads to nothing here and is compared as a uri.
     """
 
     name: str
@@ -38,6 +39,12 @@ class SearchParameter:
     documentation: str = ""
     system: str = ""
     single: bool = False
+    canonical: bool = False
+
+    @property
+    def kind(self) -> ParameterType:
+        """How its values are read and compared."""
+        return "uri" if self.canonical else self.type
 
 
 @dataclass(frozen=True)
@@ -114,6 +121,15 @@ def reference(
     )
 
 
+def canonical(
+    name: str, *paths: str, definition: str = "", documentation: str = ""
+) -> SearchParameter:
+    """A reference parameter over canonical URLs: matches the whole URL, byte for byte."""
+    return SearchParameter(
+        name, "reference", paths, definition, documentation=documentation, canonical=True
+    )
+
+
 def uri(name: str, *paths: str, definition: str = "", documentation: str = "") -> SearchParameter:
     """A uri parameter: matches the whole URI, byte for byte."""
     return SearchParameter(name, "uri", paths, definition, documentation=documentation)
@@ -144,4 +160,4 @@ PROFILE = uri(
 
 def include_names(resource_type: str, search: tuple[SearchParameter, ...]) -> tuple[str, ...]:
     """`Type:param` of every reference parameter, as `_include` spells it."""
-    return tuple(f"{resource_type}:{p.name}" for p in search if p.type == "reference")
+    return tuple(f"{resource_type}:{p.name}" for p in search if p.kind == "reference")

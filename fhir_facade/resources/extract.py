@@ -74,7 +74,7 @@ def index_values(
     """
     rows = _Rows(zone)
     for param in _compiled(definition).params:
-        collect = _COLLECT[param.parameter.type]
+        collect = _COLLECT[param.parameter.kind]
         for walk in param.walks:
             for node in walk(resource):
                 collect(rows, param.parameter, node)

@@ -19,7 +19,7 @@ from fhir_facade.fhir.systems import (
 )
 from fhir_facade.policy import ReachClass
 from fhir_facade.resources.conformance_search import conformance_parameters
-from fhir_facade.resources.definition import ResourceDefinition, token
+from fhir_facade.resources.definition import ResourceDefinition, canonical, token
 from fhir_facade.resources.version import head
 
 Level = Literal["type", "instance"]
@@ -147,13 +147,14 @@ DEFINITION = ResourceDefinition(
     type="OperationDefinition",
     reach=ReachClass.DIRECTORY,
     search=(
+        canonical("base", "base", definition=_definition("base")),
         token("code", "code", definition=_definition("code")),
         *conformance_parameters("title"),
         token("instance", "instance", definition=_definition("instance")),
         token("kind", "kind", definition=_definition("kind"), system=OPERATION_KIND),
         token("system", "system", definition=_definition("system")),
         token("type", "type", definition=_definition("type")),
-    ),  # no base, input-profile, output-profile: they lead to what is not served
+    ),  # no input-profile, output-profile: not used
     exportable=False,
     stored=False,
     documentation="The operations of this server as it takes them.",

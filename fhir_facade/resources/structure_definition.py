@@ -29,7 +29,7 @@ from fhir_facade.fhir.systems import (
 )
 from fhir_facade.policy import ReachClass
 from fhir_facade.resources.conformance_search import conformance_parameters
-from fhir_facade.resources.definition import ResourceDefinition, token, uri
+from fhir_facade.resources.definition import ResourceDefinition, canonical, token, uri
 from fhir_facade.resources.version import head
 
 
@@ -42,6 +42,7 @@ DEFINITION = ResourceDefinition(
     reach=ReachClass.DIRECTORY,
     search=(
         token("abstract", "abstract", definition=_definition("abstract")),
+        canonical("base", "baseDefinition", definition=_definition("base")),
         token(
             "base-path",
             "snapshot.element.base.path",
@@ -71,7 +72,7 @@ DEFINITION = ResourceDefinition(
             definition=_definition("path"),
         ),
         uri("type", "type", definition=_definition("type")),
-    ),  # no base, valueset: they lead to what is not served
+    ),  # no valueset: ours have no snapshot
     exportable=False,
     stored=False,
     documentation="The extensions of this server.",

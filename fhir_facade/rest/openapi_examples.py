@@ -30,7 +30,7 @@ def example_of(resource_type: str, parameter: SearchParameter) -> str:
     if parameter.targets:
         return f"{parameter.targets[0]}/1"
     if parameter.type != "token":
-        return _OF_TYPE[parameter.type]
+        return _OF_TYPE[parameter.kind]
     found = _element(resource_type, parameter.paths[0])
     if "enum" in found:
         return str(found["enum"][0])

@@ -246,7 +246,7 @@ def common_parameters() -> list[Parameter]:
 
 
 def _searched(one: SearchParameter, resource_type: str = "") -> Parameter:
-    text, modifiers = _VALUES[one.type]
+    text, modifiers = _VALUES[one.kind]
     if one.targets:
         text = f"{text} To {' or '.join(one.targets)}."
     if one.type == "token" and one.system:

@@ -99,7 +99,7 @@ def _has(
 
 def _reference(definition: ResourceDefinition, name: str) -> SearchParameter | None:
     parameter = definition.parameter(name)
-    return parameter if parameter is not None and parameter.type == "reference" else None
+    return parameter if parameter is not None and parameter.kind == "reference" else None
 
 
 def _unknown(name: str, text: str) -> UnknownParameter:

@@ -242,7 +242,7 @@ def _criterion(
 def _typed_criterion(
     parameter: SearchParameter, modifier: str, value: str, context: SearchContext
 ) -> Criterion:
-    match parameter.type:
+    match parameter.kind:
         case "token":
             return token_criterion(parameter, modifier, value)
         case "string":
@@ -270,5 +270,5 @@ def _id_criterion(value: str) -> IdCriterion | NothingCriterion:
 def _missing_criterion(parameter: SearchParameter, value: str) -> MissingCriterion:
     if value not in ("true", "false"):
         raise malformed(f"{parameter.name}:missing", "true or false")
-    kind = "token" if parameter.type == "uri" else parameter.type
+    kind = "token" if parameter.kind == "uri" else parameter.kind
     return MissingCriterion(parameter.name, kind, missing=value == "true")

@@ -35,4 +35,4 @@ def _key(definition: ResourceDefinition, name: str, descending: bool) -> SortKey
             diagnostics=f"Results can be ordered by: {known}.",
             expression=("_sort",),
         )
-    return SortKey(name, "token" if parameter.type == "uri" else parameter.type, descending)
+    return SortKey(name, "token" if parameter.kind == "uri" else parameter.kind, descending)

@@ -41,7 +41,7 @@ def test_a_parameter_is_complete(definition, parameter):
     assert CANONICAL.fullmatch(parameter.definition)
     for path in parameter.paths:
         compile_path(path)
-    assert (parameter.type == "reference") == bool(parameter.targets)
+    assert (parameter.kind == "reference") == bool(parameter.targets)
     assert set(parameter.targets) <= set(REGISTRY)
 
 

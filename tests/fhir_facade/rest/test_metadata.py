@@ -37,6 +37,22 @@ def test_is_valid_and_needs_no_token(calm: RestApp) -> None:
     assert "Australia/Sydney" in found["rest"][0]["documentation"]
 
 
+@pytest.mark.parametrize("name", ["source", "target"])
+def test_maps_are_found_by_the_canonicals_that_they_name(calm: RestApp, name: str) -> None:
+    def found(query: str) -> list[str]:
+        answer = calm.get(f"/ConceptMap?{query}&_sort={name}", DOCTOR)
+        assert answer.json is not None, answer.data
+        return [entry["resource"][f"{name}Canonical"] for entry in answer.json.get("entry", ())]
+
+    one, *others = sorted(set(found(f"{name}:missing=false")))
+    assert set(found(f"{name}={one}")) == {one}
+    assert found(f"{name}={one}x") == []
+    assert others[0] in found(f"{name}:below={others[0][:-1]}")
+    chained = calm.get(f"/ConceptMap?{name}.status=active", DOCTOR)
+    assert chained.status_code == 400
+    assert calm.get(f"/ConceptMap?_include=ConceptMap:{name}", DOCTOR).status_code == 400
+
+
 def test_names_the_smart_endpoints(calm: RestApp) -> None:
     security = statement(calm)["rest"][0]["security"]
     (extension,) = security["extension"]
