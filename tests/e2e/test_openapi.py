@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.demo import RunningDemo
 from tests.support.fhir_api import Api, api_of
+from tests.support.soak import SOAK, examples
 
 CHECKS = (
     "not_a_server_error",
@@ -37,7 +38,9 @@ def api(demo: RunningDemo) -> Api:
 
 
 def run(api: Api, folder: Path, token: str | None, seconds: int, *options: str) -> None:
-    """Run schemathesis for so long with these options; a failure shows what it found."""
+    """Run schemathesis with these options, for so long at most (five times that in the long form);
+    a failure shows what it found."""
+    seconds *= 5 if SOAK else 1
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"{api.base}/openapi.json"]
     command += ["--checks", ",".join(CHECKS), "--continue-on-failure", "--no-shrink"]
     command += ["--seed", "1", "--no-color", "--warnings", "off", "--workers", "1"]
@@ -51,7 +54,8 @@ def run(api: Api, folder: Path, token: str | None, seconds: int, *options: str) 
 
 def test_every_operation_answers_as_described(api: Api, tmp_path: Path) -> None:
     token = api.token("practitioner")
-    run(api, tmp_path, token, 20, "--phases", "examples,fuzzing", "--max-examples", "2")
+    many = str(examples(1))
+    run(api, tmp_path, token, 20, "--phases", "examples,fuzzing", "--max-examples", many)
 
 
 def test_every_value_and_method_is_answered_as_described(api: Api, tmp_path: Path) -> None:

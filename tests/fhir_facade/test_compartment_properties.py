@@ -20,14 +20,13 @@ import time_machine
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from fhir_facade.mirror import migrate
 from fhir_facade.mirror.database import Database, open_database
 from fhir_facade.mirror.groups import GroupDefinition, GroupStore, listed
 from fhir_facade.mirror.publish import Prepared, Publisher, SubjectOutput
 from fhir_facade.resources.registry import REGISTRY
 from fhir_facade.resources.subject import Subject
+from tests.support.databases import copied_url, no_rows
 from tests.support.exports import run_all
-from tests.support.postgres import fresh_postgres_url
 from tests.support.principals import (
     BEHIND,
     MEMBERS,
@@ -125,14 +124,6 @@ def _changed(resource: Resource) -> Resource:
     return resource | {"extension": [{"url": "urn:changed", "valueBoolean": True}]}
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: Any) -> Path:
-    """A migrated SQLite mirror with nothing in it, to be copied."""
-    path: Path = tmp_path_factory.mktemp("empty") / "mirror.sqlite"
-    migrate.upgrade(f"sqlite:///{path}")
-    return path
-
-
 @contextmanager
 def server(url: str, folder: Path, story: Story, principal: Principal | None) -> Iterator[RestApp]:
     database = open_database(url)
@@ -226,6 +217,12 @@ def hold(urls: tuple[str, str], folder: Path, seed: int, principal: Principal) -
                     assert one == other, (group_id, query)
 
 
+def _mirrors(kind: str, places: tuple[Path, Path]) -> tuple[str, str]:
+    """The addresses of two mirrors with nothing in them."""
+    one, other = (copied_url(kind, place, no_rows) for place in places)
+    return one, other
+
+
 @pytest.mark.parametrize("name", PRINCIPALS)
 @settings(
     max_examples=examples(2),
@@ -235,20 +232,17 @@ def hold(urls: tuple[str, str], folder: Path, seed: int, principal: Principal) -
 )
 @given(seed=st.integers(0, 2**32))
 def test_what_is_out_of_reach_changes_no_answer(
-    empty: Path, tmp_path_factory: Any, name: str, seed: int
+    tmp_path_factory: Any, name: str, seed: int
 ) -> None:
     folder: Path = tmp_path_factory.mktemp("story")
-    for copy in ("whole.sqlite", "part.sqlite"):
-        shutil.copyfile(empty, folder / copy)
-    urls = (f"sqlite:///{folder}/whole.sqlite", f"sqlite:///{folder}/part.sqlite")
-    hold(urls, folder, seed, PRINCIPALS[name])
+    places = (folder / "one", folder / "other")
+    for place in places:
+        place.mkdir()
+    hold(_mirrors("sqlite", places), folder, seed, PRINCIPALS[name])
     shutil.rmtree(folder)
 
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("name", PRINCIPALS)
 def test_the_same_holds_on_postgresql(tmp_path: Path, name: str) -> None:
-    urls = (fresh_postgres_url(), fresh_postgres_url())
-    for url in urls:
-        migrate.upgrade(url)
-    hold(urls, tmp_path, 20261121, PRINCIPALS[name])
+    hold(_mirrors("postgresql", (tmp_path, tmp_path)), tmp_path, 20261121, PRINCIPALS[name])

@@ -58,11 +58,27 @@ _templates: dict[tuple[str, str], str] = {}
 
 
 def copied_url(kind: str, place: Path, fill: Callable[[Database], None]) -> str:
-    """The address of a database of its own for one test, filled by `fill` in the first test of this
-    process that asks for it and copied for all of them."""
-    key = (kind, f"{fill.__module__}.{fill.__qualname__}")
+    """The address of a mirror of its own for one test, filled by `fill`; see `copy_of`."""
+
+    def make(url: str) -> None:
+        migrate.upgrade(url)
+        opened = open_database(url)
+        try:
+            fill(opened)
+        finally:
+            opened.close()
+
+    return copy_of(kind, place, f"{fill.__module__}.{fill.__qualname__}", make)
+
+
+def copy_of(kind: str, place: Path, name: str, make: Callable[[str], None]) -> str:
+    """The address of a database of its own for one test: made by `make`, which gets the address of
+    an empty one, when a test of this process first asks for this name, and copied for all of them.
+    """
+    key = (kind, name)
     if key not in _templates:
-        _templates[key] = _filled(kind, fill)
+        _templates[key] = _empty_url(kind)
+        make(_templates[key])
     template = _templates[key]
     if kind != "sqlite":
         return fresh_postgres_url(copy_of=str(make_url(template).database))
@@ -71,17 +87,9 @@ def copied_url(kind: str, place: Path, fill: Callable[[Database], None]) -> str:
     return f"sqlite:///{copy}"
 
 
-def _filled(kind: str, fill: Callable[[Database], None]) -> str:
-    if kind == "sqlite":
-        folder = tempfile.mkdtemp(prefix="template")
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        url = f"sqlite:///{folder}/mirror.sqlite"
-    else:
-        url = fresh_postgres_url()
-    migrate.upgrade(url)
-    opened = open_database(url)
-    try:
-        fill(opened)
-    finally:
-        opened.close()
-    return url
+def _empty_url(kind: str) -> str:
+    if kind != "sqlite":
+        return fresh_postgres_url()
+    folder = tempfile.mkdtemp(prefix="template")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return f"sqlite:///{folder}/template.sqlite"

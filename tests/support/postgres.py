@@ -50,5 +50,6 @@ def _start() -> Any:
         # Nothing here outlives the tests, so nothing need reach the disk.
         connection.execute("ALTER SYSTEM SET fsync = off")
         connection.execute("ALTER SYSTEM SET synchronous_commit = off")
+        connection.execute("ALTER SYSTEM SET full_page_writes = off")
         connection.execute("SELECT pg_reload_conf()")
     return server

@@ -56,9 +56,9 @@ def test_a_second_run_is_refused_while_the_first_goes_on(
 
 
 def test_a_lease_is_kept_as_long_as_the_work_lasts(stores: Stores) -> None:
-    with HeldLease(stores.leases, "sync:x:qubs", 0.4) as lease:
+    with HeldLease(stores.leases, "sync:x:qubs", 1.0) as lease:
         for _ in range(5):
-            time.sleep(0.2)
+            time.sleep(0.3)
             lease.check()
             assert not stores.leases.acquire("sync:x:qubs", "another", 1.0)
     assert stores.leases.acquire("sync:x:qubs", "another", 1.0)
