@@ -50,7 +50,9 @@ def conditions_within(
                 spans.setdefault(param, []).append(values)
             case _:
                 others.append(criterion)
-    dates = [date_within(param, span, within.scope, now_us) for param, span in spans.items()]
+    dates = [
+        date_within(param, span, within.scope, now_us, single=True) for param, span in spans.items()
+    ]
     return [*dates, *(condition_within(other, within, now_us) for other in others)]
 
 
@@ -83,7 +85,7 @@ def _chained(
         here = "SELECT 1 FROM index_reference t WHERE t.version_pk = v.pk AND t.param = ?"
         hop = Sql(f"{here} AND t.target_type = ? AND {one.text}", (param, target, *one.values))
         return Condition(exists(hop, scope.dialect))
-    found = _column(scope, wrap("SELECT DISTINCT id FROM (", few, ") d"))
+    found = _column(scope, wrap("SELECT id FROM (", few, ") d"))
     return referring(param, [(target, one) for one in found], scope) if found else NEVER
 
 

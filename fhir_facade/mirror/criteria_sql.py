@@ -26,6 +26,7 @@ from fhir_facade.mirror.index_sql import FEW_WAYS, Scope, compartments, indexed
 from fhir_facade.mirror.sql import (
     NEVER,
     Condition,
+    Span,
     Sql,
     any_of,
     join,
@@ -35,6 +36,7 @@ from fhir_facade.mirror.sql import (
     wrap,
 )
 from fhir_facade.resources.extract import FOLDED_LENGTH, fold, storable, token_key
+from fhir_facade.resources.index_rows import identifier_of
 
 INSTANT_WIDTH_US = 1_000
 """Instants are shown in whole milliseconds, so `_lastUpdated` names a millisecond."""
@@ -74,23 +76,34 @@ def condition(criterion: OwnCriterion, scope: Scope, now_us: int) -> Condition:
             return referring(param, targets, scope)
         case MissingCriterion(param, kind, missing):
             found = indexed(f"index_{kind}", param, None, scope)
+            if kind == "reference":
+                found = _either(found, indexed("index_token", identifier_of(param), None, scope))
             return _negated(found) if missing else found
 
 
 def date_within(
-    param: str, bounds: Sequence[Sequence[DateValue]], scope: Scope, now_us: int
+    param: str,
+    bounds: Sequence[Sequence[DateValue]],
+    scope: Scope,
+    now_us: int,
+    *,
+    single: bool = False,
 ) -> Condition:
-    """The condition that one value of a date parameter meets each of the bounds."""
+    """The condition that one value of a date parameter meets each of the bounds. `single`: no
+    resource has several."""
     wanted = dates_are(bounds, now_us)
-    found = indexed("index_date", param, wanted, scope)
+    parts: tuple[Sql, ...] = (wanted,)
     starts = starts_if_narrow(bounds, now_us)
-    if starts is None:
-        return found
-    # A range of starts for most of them; the few wide ones are listed by an index of their own.
-    narrow = indexed("index_date", param, join(" AND ", (starts, wanted)), scope)
-    wide = indexed("index_date", param, join(" AND ", (WIDE, wanted)), scope)
-    listed = [one.rows for one in (narrow, wide) if one.rows is not None]
-    return found._replace(rows=join(" UNION ALL ", listed))
+    if starts is not None:
+        # A range of starts for most of them; the few wide ones are listed by an index of their own.
+        narrow = join(" AND ", (starts, wrap("NOT (", WIDE), wanted))
+        parts = (narrow, join(" AND ", (WIDE, wanted)))
+    listed = [indexed("index_date", param, part, scope).rows for part in parts]
+    found = indexed("index_date", param, wanted, scope)
+    return found._replace(
+        rows=join(" UNION ALL ", [one for one in listed if one is not None]),
+        span=Span(param, parts) if single else None,
+    )
 
 
 def referring(param: str, targets: Sequence[tuple[str, str]], scope: Scope) -> Condition:
@@ -129,6 +142,12 @@ def token_of(system: str | None, code: str | None) -> Sql:
             parts.append(f"{column} = ?")
             values.append(token_key(value))
     return Sql(f"({' AND '.join(parts)})", tuple(values)) if parts else Sql("1 = 1")
+
+
+def _either(one: Condition, other: Condition) -> Condition:
+    listed = [part.rows for part in (one, other) if part.rows is not None]
+    rows = join(" UNION ALL ", listed) if len(listed) == 2 else None
+    return Condition(any_of((one.test, other.test)), rows)
 
 
 def _negated(found: Condition) -> Condition:

@@ -31,13 +31,15 @@ def dates_are(bounds: Sequence[Sequence[DateValue]], now_us: int) -> Sql:
 
 def starts_if_narrow(bounds: Sequence[Sequence[DateValue]], now_us: int) -> Sql | None:
     """The range of `t.lo_us` that the bounds leave to intervals that are not wide. None where
-    they give no range, or give it to wide ones, too."""
+    they give it no beginning, or give it to wide ones, too: then `dates_are` says all there is."""
     each = [_starts_of_any([_starts(date, now_us) for date in dates]) for dates in bounds]
     least = [starts.least for starts in each if starts.least is not None]
     narrow = [starts.narrow for starts in each if starts.narrow is not None]
     end = [starts.end for starts in each if starts.end is not None]
-    if least or not narrow or not end:
+    if least or not narrow:
         return None
+    if not end:
+        return Sql("t.lo_us > ?", (max(narrow),))
     return Sql("t.lo_us > ? AND t.lo_us < ?", (max(narrow), min(end)))
 
 
@@ -61,7 +63,7 @@ def date_is(value: DateValue, now_us: int) -> Sql:
         case "sa":
             return Sql("t.lo_us >= ?", (end,))
         case "eb":
-            return Sql("t.hi_us <= ?", (first,))
+            return Sql("(t.lo_us < ? AND t.hi_us <= ?)", (first, first))
         case "ap":
             slack = slack_of(value, now_us)
             return Sql("(t.lo_us < ? AND t.hi_us > ?)", (end + slack, first - slack))

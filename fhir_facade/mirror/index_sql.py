@@ -105,11 +105,11 @@ def valid_at(scope: Scope) -> Sql:
     return Sql(text, (scope.revision, scope.revision))
 
 
-def valid_parts(revision: int, alias: str = "t", *, by_value: bool = False) -> tuple[Sql, ...]:
-    """` AND …`: that rows of an index table are valid at the revision, in two parts, each a place
-    in the look-ups: what is valid still, and what has ended since, which is little. `by_value`:
-    in one, for the look-up of references, which has the value before the end."""
-    ends, begun = f" AND {alias}.to_revision", f" AND {alias}.from_revision <= ?"
+def valid_parts(revision: int, *, by_value: bool = False) -> tuple[Sql, ...]:
+    """` AND …`: that rows `t` of an index table are valid at the revision, in two parts, each a
+    place in the look-ups: what is valid still, and what has ended since, which is little.
+    `by_value`: in one, for the look-up of references, which has the value before the end."""
+    ends, begun = " AND t.to_revision", " AND t.from_revision <= ?"
     if by_value:
         return (Sql(f"{ends} > ?{begun}", (revision, revision)),)
     return (

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from fhir_facade.mirror.criteria import Place, SortKey
 from fhir_facade.mirror.index_sql import valid_parts
 from fhir_facade.mirror.plan import Query, visiting
-from fhir_facade.mirror.sql import Sql, any_of, exists, join, run, wrap
+from fhir_facade.mirror.sql import Condition, Sql, any_of, exists, join, run, wrap
 from fhir_facade.mirror.versions import ROW_NAMES, Row
 
 _COLUMNS = {
@@ -47,35 +47,47 @@ class _Term(NamedTuple):
 
 _VERSIONS = _At()
 _LISTED = _At("d.version_pk", "d.id")
-_WALKED = _At("o.version_pk", "o.id", "o.from_revision")
+_WALKED = _At("t.version_pk", "t.id", "t.from_revision")
 
 
 def sorted_page(
     conn: Connection, query: Query, keys: Sequence[SortKey], after: Place | None, limit: int
 ) -> list[Row]:
     """The next rows in the order of the keys, then of ids."""
-    few = query.few(conn) or query.reachable(conn)
-    if few is not None:
-        at, visit = _LISTED, ""
-        if any(key.kind == "revision" for key in keys):
-            at, visit = _VERSIONS, visiting(conn, "d.version_pk")
-        return _page(
-            conn,
-            wrap("FROM (", few, f") d {visit} WHERE 1 = 1"),
-            _terms(keys, at),
-            after,
-            limit,
-            at,
-        )
+    spanned = _spanned(query, keys[0])
+    if spanned is None or not query.only(spanned):
+        fewest = query.fewest(conn)
+        if fewest is None or fewest is not spanned:
+            few = query.reachable(conn) if fewest is None else query.listed(conn, fewest)
+            if few is not None:
+                return _of_few(conn, few, keys, after, limit)
     if keys[0].kind in ("id", "revision"):
         return _page(conn, query.along(conn), _terms(keys), after, limit)
     rows: list[Row] = []
     if after is None or after[0] is not None:
-        rows = _rows(conn, _Walk(conn, query, keys).page(after, limit))
-    if len(rows) < limit:
+        rows = _rows(conn, _Walk(conn, query, keys, spanned).page(after, limit))
+    if len(rows) < limit and spanned is None:
         behind = after[1:] if after is not None and after[0] is None else None
         rows += _without_value(conn, query, keys, behind, limit - len(rows))
     return rows
+
+
+def _spanned(query: Query, key: SortKey) -> Condition | None:
+    """The condition that is a span of the key's own look-up, if there is one."""
+    if key.kind != "date":
+        return None
+    spans = (one for one in query.conditions if one.span is not None)
+    return next((one for one in spans if one.span and one.span.param == key.param), None)
+
+
+def _of_few(
+    conn: Connection, few: Sql, keys: Sequence[SortKey], after: Place | None, limit: int
+) -> list[Row]:
+    at, visit = _LISTED, ""
+    if any(key.kind == "revision" for key in keys):
+        at, visit = _VERSIONS, visiting(conn, "d.version_pk")
+    source = wrap("FROM (", few, f") d {visit} WHERE 1 = 1")
+    return _page(conn, source, _terms(keys, at), after, limit, at)
 
 
 def places_of(conn: Connection, keys: Sequence[SortKey], rows: Sequence[Row]) -> list[Place]:
@@ -91,32 +103,38 @@ def places_of(conn: Connection, keys: Sequence[SortKey], rows: Sequence[Row]) ->
 
 
 class _Walk:
-    """Along the index of the first key, where each version is met at its first value."""
+    """Along the index of the first key, where each version is met at its first value; within a span
+    of the index if there is one."""
 
-    def __init__(self, conn: Connection, query: Query, keys: Sequence[SortKey]) -> None:
+    def __init__(
+        self, conn: Connection, query: Query, keys: Sequence[SortKey], spanned: Condition | None
+    ) -> None:
         self._conn = conn
         table, column = _COLUMNS[keys[0].kind]
-        self._value = f"o.{column}"
+        self._value = f"t.{column}"
         self._way = " DESC" if keys[0].descending else ""
         self._beyond = "<" if keys[0].descending else ">"
         self._behind_ties = _terms(keys[1:], _WALKED)
         self._by_ids = len(keys) == 1
         once = (
-            f"o.n = (SELECT t.n FROM {table} t WHERE t.version_pk = o.version_pk AND t.param = ?"  # noqa: S608
-            f" ORDER BY t.{column}{self._way}, t.n LIMIT 1)"
+            f"t.n = (SELECT k.n FROM {table} k WHERE k.version_pk = t.version_pk AND k.param = ?"  # noqa: S608
+            f" ORDER BY k.{column}{self._way}, k.n LIMIT 1)"
         )
-        tests = [Sql(once, (keys[0].param,))]
-        source = f"FROM {table} o"
+        spans: tuple[Sql, ...] = (Sql(once, (keys[0].param,)),)
+        if spanned is not None and spanned.span is not None:
+            spans, query = spanned.span.parts, query.without(spanned)
+        source, tests = f"FROM {table} t", list[Sql]()
         if not query.unconditional:
-            source += f" {visiting(conn, 'o.version_pk')}"
+            source += f" {visiting(conn, 't.version_pk')}"
             tests.append(query.where(conn))
         head = Sql(
-            f"{source} WHERE o.tenant = ? AND o.type = ? AND o.param = ?",
+            f"{source} WHERE t.tenant = ? AND t.type = ? AND t.param = ?",
             (query.tenant, query.type, keys[0].param),
         )
         self._parts = [
-            join(" AND ", (join("", (head, valid)), *tests))
-            for valid in valid_parts(query.revision, "o", by_value=table == "index_reference")
+            join(" AND ", (join("", (head, valid)), span, *tests))
+            for span in spans
+            for valid in valid_parts(query.revision, by_value=table == "index_reference")
         ]
 
     def page(self, after: Place | None, limit: int) -> list[int]:
@@ -148,7 +166,7 @@ class _Walk:
         return found + self._read(tied, self._behind_ties, limit - len(found))
 
     def _read(
-        self, bound: Sql | None, terms: Sequence[_Term], limit: int, what: str = "o.version_pk"
+        self, bound: Sql | None, terms: Sequence[_Term], limit: int, what: str = "t.version_pk"
     ) -> list[Any]:
         parts = []
         names = [f"k{number}" for number in range(len(terms))]
@@ -223,7 +241,7 @@ def _term(key: SortKey, at: _At) -> _Term:
         return _Term(Sql(at.revision), key.descending)
     table, column = _COLUMNS[key.kind]
     end = "max" if key.descending else "min"
-    value = f"SELECT {end}(t.{column}) FROM {table} t WHERE t.version_pk = {at.pk} AND t.param = ?"  # noqa: S608
+    value = f"SELECT {end}(k.{column}) FROM {table} k WHERE k.version_pk = {at.pk} AND k.param = ?"  # noqa: S608
     return _Term(Sql(f"({value})", (key.param,)), key.descending, nullable=True)
 
 

@@ -90,15 +90,19 @@ class Query(NamedTuple):
     def few(self, conn: Connection) -> Sql | None:
         """`SELECT … version_pk, id` of all rows, starting from a condition that lists few; None
         without one."""
-        few = shortest(conn, self._restricting(), FEW_ROWS)
-        return None if few is None else self._list(conn, few)
+        few = self.fewest(conn)
+        return None if few is None else self.listed(conn, few)
+
+    def fewest(self, conn: Connection) -> Condition | None:
+        """The condition that lists the fewest rows, if those are few."""
+        return shortest(conn, self._restricting(), FEW_ROWS)
 
     def reachable(self, conn: Connection) -> Sql | None:
         """As `few`, starting from what the first condition lists, the reach, if that is not too
         much; None otherwise. Along another order than by id, a group's rows may all be far."""
         reach = tuple(condition for condition in self.conditions[:1] if condition != ALWAYS)
         some = shortest(conn, reach, SOME_ROWS)
-        return None if some is None else self._list(conn, some)
+        return None if some is None else self.listed(conn, some)
 
     def along(self, conn: Connection) -> Sql:
         """`FROM … WHERE …` that tests each row."""
@@ -121,6 +125,15 @@ class Query(NamedTuple):
         """Whether what a condition lists need not be looked at again, but for the ids."""
         alone = self._restricting() == (driver,) and self.bounds == _LIVING
         return alone and driver.exact and driver.living
+
+    def only(self, condition: Condition) -> bool:
+        """Whether there is no other condition."""
+        return self._restricting() == (condition,)
+
+    def without(self, condition: Condition) -> Query:
+        """All that meets the others."""
+        rest = tuple(one for one in self.conditions if one is not condition)
+        return self._replace(conditions=rest)
 
     @property
     def unconditional(self) -> bool:
@@ -178,9 +191,9 @@ class Query(NamedTuple):
 
     def _sorted(self, conn: Connection, driver: Condition, limit: int) -> list[Row]:
         """The page of what a condition lists: cut on keys alone, and only its bodies are read."""
-        return _bodies(conn, self._list(conn, driver), limit)
+        return _bodies(conn, self.listed(conn, driver), limit)
 
-    def _list(self, conn: Connection, driver: Condition) -> Sql:
+    def listed(self, conn: Connection, driver: Condition) -> Sql:
         """`SELECT … id, version_pk` of all rows, starting from a condition."""
         if driver.rows is not None and self._decides(driver):
             after = Sql("") if self.after is None else Sql(" WHERE x.id > ?", (self.after,))

@@ -34,13 +34,21 @@ class Walk(NamedTuple):
     where: Sql
 
 
+class Span(NamedTuple):
+    """A condition as ranges of the look-up of a parameter that comes once in each resource: `parts`
+    are conditions on a row `t`, of which it meets one at most."""
+
+    param: str
+    parts: tuple[Sql, ...]
+
+
 class Condition(NamedTuple):
     """A condition on the alias `v` of `resource_version`.
 
     `test` decides on one row of `v`. `rows`, where there is such a query, lists the versions that
     can pass it, as `version_pk` and `id`; `walks` lead to the same in the order of ids. `exact`
     says that all of them do, `living` that no tombstone nor version of another revision is among
-    them.
+    them. `span` leads to the same in the order of values.
     """
 
     test: Sql
@@ -48,6 +56,7 @@ class Condition(NamedTuple):
     exact: bool = False
     living: bool = False
     walks: tuple[Walk, ...] = ()
+    span: Span | None = None
 
 
 ALWAYS = Condition(Sql("1 = 1"))

@@ -158,8 +158,8 @@ def _documentation(zone: str) -> str:
             "Unknown search parameters are an error unless the request says "
             "Prefer: handling=lenient.",
             f"Results come in pages of {DEFAULT_COUNT} (_count: at most {MAX_COUNT}), which all "
-            "show the moment of the first. They are ordered by id, or by up to "
-            f"{MAX_KEYS} parameters that _sort names.",
+            "show the moment of the first. They are ordered by id, a search "
+            f"for a date by that date, or by up to {MAX_KEYS} parameters that _sort names.",
             f"Chained parameters and _has may go through {MAX_STEPS} other resources.",
             "_include and _revinclude take wildcards and :iterate.",
             "Also served for every type: _summary, _elements, _total (none, estimate, accurate), "

@@ -1,8 +1,8 @@
 """The `next` link of a search: a sealed, opaque position (design section 2 "Revisions").
 
-A cursor holds the whole query, the revision it reads and the last id it gave. It is encrypted and
-authenticated under a key of its tenant, so a link carries no value of the query, and it is bound to
-the searched type and to the principal it was made for.
+A cursor holds the whole query, the revision it reads and the place its page ended at. It is
+encrypted and authenticated under a key of its tenant, so a link carries no value of the query, and
+it is bound to the searched type and to the principal it was made for.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PARAMETER = "_cursor"
 MAX_LENGTH = 7000
 """Characters of a sealed cursor: with the base it must fit the 8 KiB a request line may have."""
 
-_VERSION = b"\x01"
+_VERSION = b"\x02"
 _NONCE = 12
 _MAX_PLAIN = 1 << 20
 

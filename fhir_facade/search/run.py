@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 from fhir_facade.mirror import find
 from fhir_facade.mirror.connection import Connection
-from fhir_facade.mirror.criteria import Place
+from fhir_facade.mirror.criteria import Criterion, DateCriterion, Place, SortKey
 from fhir_facade.mirror.find import FindRequest
 from fhir_facade.mirror.versions import Row, current_revision
 from fhir_facade.policy import Reach
@@ -87,7 +87,7 @@ def run(
         revision=revision,
         after=after,
         limit=query.count + 1,
-        sort=query.sort,
+        sort=query.sort or natural_order(query.criteria),
     )
     rows: list[Row] = [] if query.count_only else find.find(conn, request)
     more = len(rows) > query.count
@@ -108,6 +108,16 @@ def run(
         after=ended[0] if ended else None,
         cut=cut,
     )
+
+
+def natural_order(criteria: Sequence[Criterion]) -> tuple[SortKey, ...]:
+    """The order of a search that asks for none: by the date it asks for, so that its pages are
+    read from neighbours; by id if it asks for no date."""
+    for criterion in criteria:
+        match criterion:
+            case DateCriterion(param, _, True):
+                return (SortKey(param, "date"),)
+    return ()
 
 
 def total_of(

@@ -171,7 +171,8 @@ def test_every_declared_parameter_finds_what_a_full_scan_finds(
         )
         bundle = api.search(resource_type, [(sent, value), *ALL], "backend")
         pages = api.pages(bundle, "backend")
-        assert [one["id"] for page in pages for one in entries(page)] == right, f"{sent}={value}"
+        found = sorted(one["id"] for page in pages for one in entries(page))
+        assert found == right, f"{sent}={value}"
         assert bundle["total"] == len(right)
 
 
@@ -246,8 +247,9 @@ def test_repeated_parameters_are_and_and_commas_are_or(
 
     right = ids_of(filter(holds, scan["Appointment"]))
     assert right
-    assert api.ids("Appointment", pairs, "backend") == right
-    assert api.ids("Appointment", list(reversed(pairs)), "backend") == right
+    for asked in (pairs, list(reversed(pairs))):
+        found = api.ids("Appointment", asked, "backend")
+        assert sorted(found) == right
 
 
 def test_us_core_combinations(api: Api, scan: Scan, zone: ZoneInfo) -> None:
@@ -284,7 +286,7 @@ def test_us_core_combinations(api: Api, scan: Scan, zone: ZoneInfo) -> None:
             )
         )
         assert right, pairs
-        assert api.ids(resource_type, [*pairs, *ALL], "backend") == right, pairs
+        assert sorted(api.ids(resource_type, [*pairs, *ALL], "backend")) == right, pairs
 
 
 def test_ids_and_last_updated(api: Api, scan: Scan, zone: ZoneInfo) -> None:

@@ -33,15 +33,17 @@ class World:
         return [one for key, one in sorted(self.by_key.items()) if key[0] == name]
 
     def search(self, name: str, pairs: Sequence[Pair]) -> list[str]:
-        """Ids of what matches every pair, in the order of `_sort`, then of ids."""
+        """Ids of what matches every pair: in the order of `_sort`, else by the first date that is
+        asked for, then of ids."""
         found = [
             one
             for one in self.of_type(name)
             if all(self.holds(one, param, value) for param, value in pairs if param != "_sort")
         ]
-        for param, value in pairs:
-            if param == "_sort":
-                found = self._sorted(found, value.split(","))
+        orders = [value for param, value in pairs if param == "_sort"]
+        dates = [param for param, _ in pairs if KINDS.get((name, param)) == "date"]
+        for order in orders[-1:] or dates[:1]:
+            found = self._sorted(found, order.split(","))
         return [one["id"] for one in found]
 
     def holds(self, resource: Resource, name: str, value: str) -> bool:

@@ -1,9 +1,11 @@
-"""In tables too large to be read as a whole, searches go by an index, too, and join no tables."""
+"""In tables too large to be read as a whole, searches go by an index, too, and join no tables; a
+page takes the same work however many match."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -173,21 +175,24 @@ class Plans:
         sqlite = conn.dialect.name == "sqlite"
         rows = fetch(conn, f"EXPLAIN {'QUERY PLAN ' if sqlite else ''}{text}", values)
         lines = [row[3] if sqlite else row[0] for row in rows]
-        self.found += [(line, text) for line in lines if _reads_all(line)]
+        walk = text.startswith("SELECT found")
+        self.found += [(line, text) for line in lines if _reads_all(line, walk)]
         return fetch(conn, text, values)
 
 
 _ALL = re.compile(
     # A table, or the rows of a parameter or of a type's compartments, as a whole.
-    r"^SCAN (v|t|c|m|o|w|resource_version|revision_log)\b"
-    r"|^SEARCH [tc] .*\((tenant=\? AND type=\?( AND param=\?)?)\)"
+    r"^SCAN (v|t|c|m|w|resource_version|revision_log)\b"
+    r"|^SEARCH t .*\((tenant=\? AND type=\?( AND param=\?)?)\)"
     # A group's few members may be read at once, and met with the compartments in their order.
     r"|Seq Scan on (?!group_member)|Hash (Semi )?Join|Merge Semi Join"
 )
+_ALL_LIVING = re.compile(r"^SEARCH t .*\(tenant=\? AND type=\? AND param=\? AND to_revision=\?\)")
 
 
-def _reads_all(line: str) -> bool:
-    return _ALL.search(line) is not None
+def _reads_all(line: str, walk: bool) -> bool:
+    """A walk goes along a parameter as far as it takes to fill a page."""
+    return (_ALL.search(line) or (None if walk else _ALL_LIVING.search(line))) is not None
 
 
 @pytest.mark.parametrize("patients", SETS, ids=lambda one: type(one).__name__)
@@ -211,3 +216,63 @@ def test_searches(large: Database, monkeypatch: pytest.MonkeyPatch, patients: Pa
         find.included(conn, "acme", theirs, "patient", ("Patient",), reach, LAST, 100)
         history(conn, HistoryRequest("acme", ("Appointment",), reach, Span(LAST), 20))
     assert plans.found == []
+
+
+class Work:
+    """Counts what the database does while it is in place: steps of SQLite's machine, or pages that
+    PostgreSQL looks at."""
+
+    def __init__(self, conn: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.done = 0
+        self._sqlite = conn.connection.dbapi_connection if conn.dialect.name == "sqlite" else None
+        if self._sqlite is not None:
+            self._sqlite.set_progress_handler(self._step, 10)
+        else:
+            monkeypatch.setattr(sql_text, "fetch", self._explained)
+
+    def end(self) -> None:
+        if self._sqlite is not None:
+            self._sqlite.set_progress_handler(None, 0)
+
+    def _step(self) -> int:
+        self.done += 10
+        return 0
+
+    def _explained(self, conn: Any, text: str, values: Any) -> Any:
+        [[plan]] = fetch(
+            conn, f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {text}", values
+        )
+        top = plan[0]["Plan"]
+        self.done += top["Shared Hit Blocks"] + top["Shared Read Blocks"]
+        return fetch(conn, text, values)
+
+
+@pytest.mark.parametrize(
+    ("criteria", "sort"),
+    [
+        ((tokens("status", "booked"),), ()),
+        ((tokens("status", "booked", "arrived"),), ()),
+        *(
+            ((), (SortKey(param, kind, descending),))
+            for param, kind in (("date", "date"), ("status", "token"))
+            for descending in (False, True)
+        ),
+    ],
+)
+def test_a_page_is_read_from_neighbours(
+    large: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    criteria: tuple[Criterion, ...],
+    sort: tuple[SortKey, ...],
+) -> None:
+    """Ten thousand match or more, as many at a time share a value."""
+    reach = Reach((Grant("user", "*", frozenset({"s"}), AllPatients()),), CLASSES)
+    with large.read() as conn:
+        request = FindRequest("acme", "Appointment", criteria, reach, LAST, None, 20, sort)
+        rows = find.find(conn, request)
+        [after] = find.places_after(conn, request, rows[-1:])
+        work = Work(conn, monkeypatch)
+        for place in (None, after):
+            find.find(conn, replace(request, after=place))
+        work.end()
+    assert work.done < (10_000 if conn.dialect.name == "sqlite" else 600)
