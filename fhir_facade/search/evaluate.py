@@ -41,6 +41,7 @@ from fhir_facade.resources.index_rows import (
     QuantityRow,
     StringRow,
     TokenRow,
+    identifier_of,
 )
 
 _INSTANT_WIDTH_US = 1_000
@@ -158,7 +159,8 @@ def _is_present(criterion: MissingCriterion, values: IndexValues) -> bool:
         values.numbers,
         values.quantities,
     )
-    return any(row.param == criterion.param for rows in kinds for row in rows)
+    names = (criterion.param, identifier_of(criterion.param))
+    return any(row.param in names for rows in kinds for row in rows)
 
 
 def _is_uri(uri: str, mode: str, text: str) -> bool:

@@ -213,7 +213,7 @@ def _present(resource: Resource, param: str, kind: str, zone: ZoneInfo) -> bool:
         return bool(strings(resource, param))
     if kind == "date":
         return bool(spans(resource, param, zone))
-    return bool(references(resource, param))
+    return bool(references(resource, param)) or bool(identifiers(resource, param))
 
 
 def _is_token(found: set[tuple[str, str]], value: str) -> bool:
