@@ -44,16 +44,17 @@ class BatchAnswer(NamedTuple):
     failed: bool
 
 
-def finished_entry(url_prefix: bytes, resource_id: str, body: bytes, mode: bytes) -> bytes:
-    """One entry of a searchset as JSON: `url_prefix` is `[base]/Type/`, free of what JSON escapes,
-    `resource_id` a FHIR id. For pages of many resources; the same bytes as an `Entry` gives.
+def finished_entries(
+    url_prefix: bytes, resources: Iterable[tuple[str, bytes]], mode: bytes
+) -> list[bytes]:
+    """Entries of a searchset as JSON, of resources given by FHIR id and body: `url_prefix` is
+    `[base]/Type/`, free of what JSON escapes. For pages of many; the same bytes as of an `Entry`.
     """
-    return b'{"fullUrl":"%b%b","resource":%b,"search":{"mode":"%b"}}' % (
-        url_prefix,
-        resource_id.encode(),
-        body,
-        mode,
-    )
+    start, end = b'{"fullUrl":"%b' % url_prefix, b',"search":{"mode":"%b"}}' % mode
+    return [
+        b'%b%b","resource":%b%b' % (start, resource_id.encode(), body, end)
+        for resource_id, body in resources
+    ]
 
 
 def searchset(
@@ -67,7 +68,7 @@ def searchset(
 
     `total` counts all matches (includes and outcomes not counted), None when unknown. `links` maps
     relation (`self`, `next`, …) to an absolute URL, kept in order. Bodies are copied as they are:
-    each must be one JSON object. Entries given as bytes are finished (`finished_entry`).
+    each must be one JSON object. Entries given as bytes are finished (`finished_entries`).
     """
     head = _head("searchset", total, links, bundle_id, last_updated)
     return _splice(
@@ -115,9 +116,13 @@ def _head(
 
 
 def _splice(head: bytes, parts: Iterable[bytes]) -> bytes:
-    joined = b",".join(parts)
-    # An empty list is no FHIR: without entries there is no `entry`.
-    return head[:-1] + b',"entry":[' + joined + b"]}" if joined else head
+    listed = list(parts)
+    if not listed:
+        return head  # an empty list is no FHIR
+    # Head and end go with their neighbours, so that the long parts are copied once.
+    listed[0] = b'%b,"entry":[%b' % (head[:-1], listed[0])
+    listed[-1] += b"]}"
+    return b",".join(listed)
 
 
 def _search_entry(entry: Entry) -> bytes:

@@ -22,7 +22,8 @@ NO_ROUTE = "other"
 @dataclass(slots=True)
 class Access:
     """One authorized request; what is not known from the start is set as it becomes known.
-    `environ` is the request as WSGI has it.
+    `principal` is what cursors are bound to: client, user, patient and scopes, hashed; `environ`
+    the request as WSGI has it.
 
     `query` are the names of the search parameters applied; `out_of_reach`: what was asked for
     exists, and the answer does not say so. `job_id` and `revision` are those of an export.
@@ -31,6 +32,7 @@ class Access:
     tenant: TenantParts
     token: VerifiedToken
     reach: Reach
+    principal: str
     environ: Mapping[str, Any]
     interaction: str = ""
     type: str | None = None
@@ -97,11 +99,8 @@ def _explained(row: AccessRow, why: Refusal | None) -> AccessRow:
 
 
 def _patients(rows: Iterable[Row]) -> tuple[str, ...]:
-    found: dict[str, None] = {}
-    for row in rows:
-        if row.patients:
-            found.update(dict.fromkeys(row.patients.split("\n")))
-    return tuple(found)
+    lines = "\n".join([row.patients for row in rows if row.patients])
+    return tuple(dict.fromkeys(lines.split("\n"))) if lines else ()
 
 
 def _row(

@@ -19,17 +19,17 @@ from fhir_facade.search.cursor import principal_hash
 from smart_auth.verify import InvalidToken, VerifiedToken
 
 _BEARER = re.compile(r"bearer +([A-Za-z0-9\-._~+/]+=*)", re.IGNORECASE | re.ASCII)
-_MAX_REACHES = 4096
+_MAX_KNOWN = 4096
 
 
 class Authorizer:
     """Knows the tenants and verifies tokens. The verifier gives the same frozen token as long as
-    its facts are the same, so its compiled reach is remembered by its identity.
+    its facts are the same, so what is made of it is remembered by its identity.
     """
 
     def __init__(self, parts: RestParts) -> None:
         self._parts = parts
-        self._reaches: dict[int, tuple[VerifiedToken, Reach]] = {}
+        self._known: dict[int, tuple[VerifiedToken, Reach, str]] = {}
 
     def tenant(self, slug: str) -> TenantParts:
         """The tenant of a path. Raises NotFound."""
@@ -67,7 +67,7 @@ class Authorizer:
                 f"The token is not valid: {refusal.reason}.",
                 diagnostics="Get a new token from the token endpoint.",
             ) from None
-        access = Access(tenant, token, self._reach(tenant, token), request.environ, interaction)
+        access = self._access(tenant, token, request.environ, interaction)
         g.access = access
         return access
 
@@ -80,18 +80,19 @@ class Authorizer:
         if tenant is None or match is None:
             return None
         token = self._parts.auth.verify(slug, match[1])
-        return Access(tenant, token, self._reach(tenant, token), environ, interaction)
+        return self._access(tenant, token, environ, interaction)
 
-    def _reach(self, tenant: TenantParts, token: VerifiedToken) -> Reach:
-        known = self._reaches.get(id(token))
-        if known is not None:
-            return known[1]
-        if len(self._reaches) >= _MAX_REACHES:
-            self._reaches.clear()
-        reach = compile_reach(token, tenant.registry)
-        # The entry keeps the token alive, so its identity is not given to another.
-        self._reaches[id(token)] = (token, reach)
-        return reach
+    def _access(
+        self, tenant: TenantParts, token: VerifiedToken, environ: Mapping[str, Any], name: str
+    ) -> Access:
+        known = self._known.get(id(token))
+        if known is None:
+            if len(self._known) >= _MAX_KNOWN:
+                self._known.clear()
+            # The entry keeps the token alive, so its identity is not given to another.
+            known = (token, compile_reach(token, tenant.registry), _principal(token))
+            self._known[id(token)] = known
+        return Access(tenant, token, known[1], known[2], environ, name)
 
 
 def served_type(access: Access, name: str, letter: Letter) -> ResourceDefinition:
@@ -136,9 +137,7 @@ def _not_served(name: str) -> TypeNotServed:
     )
 
 
-def principal_of(access: Access) -> str:
-    """What a cursor is bound to: client, user, patient and scopes."""
-    token = access.token
+def _principal(token: VerifiedToken) -> str:
     return principal_hash(token.client_id, token.user_id, token.patient, str(token.scopes))
 
 

@@ -22,7 +22,7 @@ from fhir_facade.mirror.criteria import CompartmentCriterion, Criterion, DateCri
 from fhir_facade.policy import ReachClass
 from fhir_facade.resources.definition import ResourceDefinition
 from fhir_facade.rest.accesses import Access, record
-from fhir_facade.rest.authorize import Authorizer, principal_of, served_type
+from fhir_facade.rest.authorize import Authorizer, served_type
 from fhir_facade.rest.negotiate import Form, negotiate
 from fhir_facade.rest.parameters_body import parameter_pairs
 from fhir_facade.rest.parts import RestParts
@@ -106,7 +106,7 @@ class EverythingViews:
         if len(pairs) > 1:
             raise malformed(PARAMETER, "alone: follow the link 'next' of a Bundle unchanged")
         slug = access.tenant.slug
-        position = self._parts.cursors.open(slug, path, principal_of(access), cursors[0])
+        position = self._parts.cursors.open(slug, path, access.principal, cursors[0])
         return _Asked(position.used, position)
 
     def _bundle(
@@ -127,7 +127,7 @@ class EverythingViews:
 
     def _link(self, access: Access, path: str, position: Position) -> str:
         slug = access.tenant.slug
-        cursor = self._parts.cursors.seal(slug, path, principal_of(access), position)
+        cursor = self._parts.cursors.seal(slug, path, access.principal, position)
         return cursor_url(access.tenant.base, path, (), cursor)
 
 

@@ -18,7 +18,7 @@ from fhir_facade.mirror.history import HistoryRequest, Place
 from fhir_facade.mirror.versions import Row
 from fhir_facade.rest import unstored
 from fhir_facade.rest.accesses import Access, record
-from fhir_facade.rest.authorize import Authorizer, principal_of, served_type
+from fhir_facade.rest.authorize import Authorizer, served_type
 from fhir_facade.rest.negotiate import Form, negotiate
 from fhir_facade.rest.parts import RestParts
 from fhir_facade.rest.read import checked_id, current_row, not_found
@@ -114,7 +114,7 @@ class HistoryViews:
                 expression=(PARAMETER,),
             )
         slug = access.tenant.slug
-        position = self._parts.cursors.open(slug, place, principal_of(access), cursors[0])
+        position = self._parts.cursors.open(slug, place, access.principal, cursors[0])
         return form, _asked(position.used, access.tenant.zone, position)
 
     def _page(
@@ -159,7 +159,7 @@ class HistoryViews:
 
     def _link(self, access: Access, place: str, position: Position) -> str:
         slug = access.tenant.slug
-        cursor = self._parts.cursors.seal(slug, place, principal_of(access), position)
+        cursor = self._parts.cursors.seal(slug, place, access.principal, position)
         return cursor_url(access.tenant.base, place, (), cursor)
 
 

@@ -15,7 +15,7 @@ from fhir_facade.mirror.criteria import CompartmentCriterion
 from fhir_facade.resources.definition import ResourceDefinition
 from fhir_facade.rest import unstored
 from fhir_facade.rest.accesses import Access, record
-from fhir_facade.rest.authorize import Authorizer, principal_of, served_type
+from fhir_facade.rest.authorize import Authorizer, served_type
 from fhir_facade.rest.bodies import read_body
 from fhir_facade.rest.negotiate import Form, negotiate
 from fhir_facade.rest.parts import RestParts
@@ -159,7 +159,7 @@ class SearchViews:
                 expression=(PARAMETER,),
             )
         slug = access.tenant.slug
-        position = self._parts.cursors.open(slug, path, principal_of(access), cursors[0])
+        position = self._parts.cursors.open(slug, path, access.principal, cursors[0])
         return position, list(position.used)
 
     def _answer(self, access: Access, search: _Search, form: Form) -> Page:
@@ -194,7 +194,7 @@ class SearchViews:
 
     def _cursor_link(self, access: Access, search: _Search, position: Position) -> str:
         slug = access.tenant.slug
-        sealed = self._parts.cursors.seal(slug, search.path, principal_of(access), position)
+        sealed = self._parts.cursors.seal(slug, search.path, access.principal, position)
         return cursor_url(access.tenant.base, search.path, search.query.used, sealed)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from urllib.parse import quote, urlencode
 
 from fhir_facade.fhir import json
-from fhir_facade.fhir.bundle import Entry, finished_entry, searchset
+from fhir_facade.fhir.bundle import Entry, finished_entries, searchset
 from fhir_facade.fhir.outcome import Issue, outcome_of
 from fhir_facade.mirror.versions import Row
 from fhir_facade.search.cursor import PARAMETER
@@ -84,16 +86,15 @@ def cut_issue() -> Issue:
     )
 
 
-def _entries(base: str, rows: Sequence[Row], mode: bytes, query: SearchQuery) -> Iterator[bytes]:
-    prefixes: dict[str, bytes] = {}
+def _entries(base: str, rows: Sequence[Row], mode: bytes, query: SearchQuery) -> list[bytes]:
     elements = query.elements if mode == b"match" else ()
     whole = not elements and query.summary in ("false", "count")
-    for row in rows:
-        prefix = prefixes.get(row.type)
-        if prefix is None:
-            # A base may hold what JSON escapes; types and ids cannot.
-            prefix = prefixes[row.type] = json.dumps(f"{base}/{row.type}/")[1:-1]
-        body = row.body or b"null"  # tombstones match no search
-        yield finished_entry(
-            prefix, row.id, body if whole else subset(body, query.summary, elements), mode
-        )
+    entries: list[bytes] = []
+    for name, of_type in groupby(rows, attrgetter("type")):
+        # A base may hold what JSON escapes; types and ids cannot. Tombstones match no search.
+        prefix = json.dumps(f"{base}/{name}/")[1:-1]
+        found = [(row.id, row.body or b"null") for row in of_type]
+        if not whole:
+            found = [(id_, subset(body, query.summary, elements)) for id_, body in found]
+        entries += finished_entries(prefix, found, mode)
+    return entries

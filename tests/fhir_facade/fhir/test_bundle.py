@@ -1,6 +1,6 @@
 import json
 
-from fhir_facade.fhir.bundle import Entry, HistoryEntry, finished_entry, history, searchset
+from fhir_facade.fhir.bundle import Entry, HistoryEntry, finished_entries, history, searchset
 
 BODIES = [b'{"resourceType":"Patient","id":"a","x":1.00}', b'{"resourceType":"Location"}']
 
@@ -73,6 +73,6 @@ def test_history_shows_deletions_without_resource() -> None:
 def test_a_finished_entry_is_what_an_entry_gives() -> None:
     base, body = 'https://x.example/a"b', b'{"resourceType":"Patient","id":"p"}'
     prefix = json.dumps(f"{base}/Patient/")[1:-1].encode()
-    finished = finished_entry(prefix, "p", body, b"include")
+    finished = finished_entries(prefix, [("p", body)], b"include")
     entry = Entry(f"{base}/Patient/p", body, "include")
-    assert searchset([finished], 1, {}) == searchset([entry], 1, {})
+    assert searchset(finished, 1, {}) == searchset([entry], 1, {})
