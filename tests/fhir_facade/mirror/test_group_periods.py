@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from alembic import command
-from alembic.config import Config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
@@ -16,7 +13,7 @@ from sqlalchemy import text
 from fhir_facade.errors import Conflict, InvalidRequest, NotFound
 from fhir_facade.fhir import json
 from fhir_facade.fhir.validation import deep_check, fast_check
-from fhir_facade.mirror import find, migrate, versions
+from fhir_facade.mirror import find, versions
 from fhir_facade.mirror.database import Database, open_database
 from fhir_facade.mirror.find import ExportSlice
 from fhir_facade.mirror.groups import GroupDefinition, GroupMember, GroupStore, listed
@@ -24,6 +21,7 @@ from fhir_facade.mirror.purge import purge_patient
 from fhir_facade.policy import Grant, GroupMembers, Reach
 from fhir_facade.resources.group import GroupFacts, group_resource
 from fhir_facade.resources.registry import REGISTRY
+from tests.support.migrations import step
 from tests.support.published import patient, publish, report
 from tests.support.soak import examples
 
@@ -236,18 +234,6 @@ def test_only_groups_that_are_due_are_touched(house: House) -> None:
     assert house.store.counts("acme") == {"all": 3}
     house.store.refresh("acme")
     assert house.store.counts("acme") == {"all": 4}
-
-
-def step(database: Database, way: Callable[[Config, str], None], revision: str) -> None:
-    """Take the tables to a revision of the migrations."""
-    config = Config()
-    folder: Any = Path(migrate.__file__).parent / "migrations"
-    config.set_main_option("script_location", str(folder))
-    with database.write() as conn:
-        if database.dialect == "postgresql":
-            conn.execute(text("CREATE SCHEMA IF NOT EXISTS mirror"))
-        config.attributes["connection"] = conn
-        way(config, revision)
 
 
 def test_ids_that_were_lines_become_members_and_lines_again(database_url: str) -> None:
