@@ -7,6 +7,8 @@ is made on demand.
 
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
 from flask import Response, request
 
 from fhir_facade.errors import InvalidRequest, UnsupportedParameter
@@ -15,6 +17,7 @@ from fhir_facade.rest.parameters_body import parameter_pairs
 from fhir_facade.rest.search import SearchViews
 from fhir_facade.search.parse import NEGOTIATED, read_pairs
 from fhir_facade.search.query import Pair
+from fhir_facade.search.values.date import date_criterion
 from fhir_facade.search.values.text import malformed, showable
 
 NAMES = ("patient", "start", "end", "type", "on-demand", "_count")
@@ -33,10 +36,10 @@ class DocrefViews:
         definition = served_type(access, "DocumentReference", "s")
         query: str = request.environ.get("QUERY_STRING", "")
         given = [*read_pairs(query.encode("latin-1")), *parameter_pairs()]
-        return self._searches.of_type(access, definition, _search(given))
+        return self._searches.of_type(access, definition, _search(given, access.tenant.zone))
 
 
-def _search(given: list[Pair]) -> list[Pair]:
+def _search(given: list[Pair], zone: ZoneInfo) -> list[Pair]:
     """The search that the operation stands for."""
     asked = _once([pair for pair in given if pair[0] not in NEGOTIATED])
     if "patient" not in asked:
@@ -52,11 +55,11 @@ def _search(given: list[Pair]) -> list[Pair]:
             expression=("on-demand",),
         )
     pairs = [("patient", asked["patient"]), ("status", "current")]
-    pairs += [
-        ("period", f"{prefix}{asked[name]}")
-        for name, prefix in (("start", "ge"), ("end", "le"))
-        if name in asked
-    ]
+    for name, prefix in (("start", "ge"), ("end", "le")):
+        if name in asked:
+            value = f"{prefix}{asked[name]}"
+            date_criterion(name, "", value, zone)  # a refusal names the operation's parameter
+            pairs.append(("period", value))
     pairs += [(name, asked[name]) for name in ("type", "_count") if name in asked]
     return pairs + [pair for pair in given if pair[0] in NEGOTIATED]
 

@@ -416,6 +416,9 @@ def test_docref_finds_the_documents_of_a_patient(world: World, referral: dict[st
     assert referral["id"] in found(posted) <= own
     for query in ("", "?patient=", f"?patient={patient}&on-demand=true", "?patient=a&shoe=9"):
         assert world.rest.get(f"{path}{query}", DOCTOR).status_code == 400, query
+    late = world.rest.get(f"{path}?patient={patient}&start=soon", DOCTOR)
+    assert late.json is not None
+    assert late.json["issue"][0]["expression"] == ["start"]
     outside = user_token("patient/DocumentReference.rs", patient="qubs-0")
     assert world.rest.get(f"{path}?patient={patient}", outside).status_code == 403
     assert world.rest.get(path, user_token("user/Patient.rs")).status_code == 403
