@@ -236,11 +236,11 @@ def _two_hold_it(connection: Connection, tenant: str, old: RefreshToken) -> bool
     """Whether a token that came of this one, or a sibling of it, has been used: its holder got an
     answer, and is not the one who asks now."""
     c = t.refresh_token.c
-    of_old = c.parent_hash == old.token_hash
-    sibling = (c.parent_hash == old.parent_hash) & (c.token_hash != old.token_hash)
+    parents = [one for one in (old.token_hash, old.parent_hash) if one is not None]
     used = select(c.token_hash).where(
         c.tenant == tenant,
-        of_old if old.parent_hash is None else of_old | sibling,
+        c.parent_hash.in_(parents),
+        c.token_hash != old.token_hash,
         c.rotated_at.is_not(None),
     )
     return connection.execute(used.limit(1)).first() is not None

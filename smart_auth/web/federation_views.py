@@ -96,7 +96,7 @@ class FederationViews:
         if not known.two_factors:
             needs = logins.second_needed(self._core, tenant, known.user)
             if needs is not None:
-                return LoginPages(self._core, tenant, browser).second_step(
+                return LoginPages(self._core, tenant, browser).next_step(
                     known.user, needs, login.request, login.back, first
                 )
         self._core.audit(

@@ -65,7 +65,7 @@ class LoginPages:
         )
         return _with_wait(response, outcome)
 
-    def second_step(
+    def next_step(
         self,
         user: User,
         needs: Needs,

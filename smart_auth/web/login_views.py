@@ -132,7 +132,7 @@ class LoginViews:
         """On to what the login still needs, or in."""
         value, back = pages.posted("request"), pages.posted("back")
         if needs is not None:
-            return shown.second_step(user, needs, value, back, done)
+            return shown.next_step(user, needs, value, back, done)
         return enter(
             self._core,
             self._sessions,

@@ -84,3 +84,10 @@ def test_a_database_that_fails_for_a_while_loses_nothing(engine):
 def test_record_now_is_there_when_it_returns(engine):
     AuditLog(engine).record_now(row(403))
     assert store.recent(engine, "acme")[0]["status"] == 403
+
+
+def test_as_many_rows_as_there_are_go_together(engine):
+    AuditLog(engine).record_now(*(row(status) for status in range(2500)))
+    AuditLog(engine).record_now()
+    found = [one["status"] for one in store.recent(engine, "acme", 5000)]
+    assert (len(found), set(found)) == (2500, set(range(2500)))
