@@ -53,9 +53,12 @@ class Query(NamedTuple):
 
     def total(self, conn: Connection, at_most: int | None) -> int:
         """How many rows there are; counting stops at `at_most`."""
-        if self.bounds == _LIVING and self.after is None and (only := self._only()) is not None:
-            distinct = wrap("SELECT DISTINCT version_pk FROM (", only, ") z")
-            return _listed(conn, distinct, OPEN if at_most is None else at_most)
+        only = self._only()
+        if only is not None and only.rows is not None and self.after is None:
+            listed = only.rows
+            if only.span is None:
+                listed = wrap("SELECT DISTINCT version_pk FROM (", listed, ") z")
+            return _listed(conn, listed, OPEN if at_most is None else at_most)
         few = shortest(conn, self._restricting(), FEW_ROWS)
         matches = self._by(conn, few or self._longer_list(conn))
         counting = Sql(f"SELECT count(*) {matches.text}", matches.values)
@@ -114,12 +117,12 @@ class Query(NamedTuple):
         text = f"SELECT v.type, v.id {matches.text} ORDER BY v.id LIMIT ?"
         return [(row[0], row[1]) for row in run(conn, Sql(text, (*matches.values, limit)))]
 
-    def _only(self) -> Sql | None:
-        """What lists all rows that meet the conditions and none beside them, if one does."""
+    def _only(self) -> Condition | None:
+        """The condition that lists all rows and none beside them, if one does."""
         restricting = self._restricting()
         if len(restricting) != 1 or not self._decides(restricting[0]):
             return None
-        return restricting[0].rows
+        return restricting[0]
 
     def _decides(self, driver: Condition) -> bool:
         """Whether what a condition lists need not be looked at again, but for the ids."""
