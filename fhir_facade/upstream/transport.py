@@ -14,6 +14,7 @@ from http.cookiejar import DefaultCookiePolicy
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
 
 from fhir_facade import clock
 from fhir_facade.upstream.errors import CallFacts, Malformed, TimedOut, Unavailable
@@ -84,11 +85,11 @@ class Transport:
             )
             with response:
                 body = self._read(response, request)
-        except requests.Timeout:
+        except (requests.Timeout, ReadTimeoutError):
             kind, failure = TimedOut, "no answer in time"
-        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
+        except (requests.ConnectionError, ProtocolError):
             failure = "the connection broke"
-        except (requests.RequestException, OSError):
+        except (requests.RequestException, HTTPError, OSError):
             failure = "the exchange failed"
         else:
             headers = {name.lower(): value for name, value in response.headers.items()}
@@ -105,9 +106,12 @@ class Transport:
             session.close()
 
     def _read(self, response: requests.Response, request: Exchange) -> bytes:
+        if response.is_redirect:
+            return response.content  # which requests has read already
         parts: list[bytes] = []
         size = 0
-        for chunk in response.iter_content(_CHUNK):
+        # What has come so far, not a full chunk: an upstream that trickles must meet the deadline.
+        while chunk := response.raw.read1(_CHUNK, decode_content=True):
             size += len(chunk)
             if size > self._max_body:
                 raise Malformed(CallFacts(request.operation, response.status_code), "too large")

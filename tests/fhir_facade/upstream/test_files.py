@@ -10,20 +10,18 @@ from contextlib import contextmanager
 
 import pytest
 
+from fhir_facade import clock
 from fhir_facade.upstream.errors import Malformed, TimedOut, Unavailable, UpstreamError
 from fhir_facade.upstream.files import FileStore, OpenFile
-from fhir_facade.upstream.transport import Timeouts
+from fhir_facade.upstream.transport import Exchange, Timeouts, Transport
 
 QUICK = Timeouts(connect=1.0, read=0.3, total=0.6)
 
 
 @contextmanager
-def opened(
-    answer: bytes, then: Callable[[socket.socket], None] | None = None
-) -> Iterator[OpenFile]:
-    """The file that a store begins to send with `answer`, and goes on with as `then` does before
-    it closes."""
-    done = threading.Event()
+def store(answer: bytes, then: Callable[[socket.socket], None] | None = None) -> Iterator[str]:
+    """The address at which one request is answered with `answer`, and what `then` does before the
+    connection ends."""
 
     def serve() -> None:
         link = listener.accept()[0]
@@ -32,21 +30,27 @@ def opened(
             link.sendall(answer)
             if then is not None:
                 then(link)
-        done.set()
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve)
         thread.start()
-        port = listener.getsockname()[1]
         try:
-            found = FileStore(QUICK, secure=False).open(
-                f"http://127.0.0.1:{port}/canary?signature=1"
-            )
-            yield found
-            found.close()
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/canary?signature=1"
         finally:
             thread.join(10)
-    assert done.is_set()
+
+
+@contextmanager
+def opened(
+    answer: bytes, then: Callable[[socket.socket], None] | None = None
+) -> Iterator[OpenFile]:
+    """The file that such a store sends."""
+    with store(answer, then) as address:
+        found = FileStore(QUICK, secure=False).open(address)
+        try:
+            yield found
+        finally:
+            found.close()
 
 
 def head(*headers: str, status: str = "200 OK") -> bytes:
@@ -107,13 +111,22 @@ def test_a_store_that_stops_sending_is_given_up() -> None:
     )
 
 
-def test_a_store_that_trickles_meets_the_deadline() -> None:
-    def trickle(link: socket.socket) -> None:
-        try:
-            for _ in range(30):
-                link.sendall(b"x")
-                time.sleep(0.05)
-        except OSError:
-            return
+def trickle(link: socket.socket) -> None:
+    try:
+        for _ in range(30):
+            link.sendall(b" ")
+            time.sleep(0.05)
+    except OSError:
+        return
 
+
+def test_a_store_that_trickles_meets_the_deadline() -> None:
     assert type(fails(head("Content-Length: 99"), trickle)) is TimedOut
+
+
+def test_an_upstream_that_trickles_meets_the_deadline() -> None:
+    with store(head("Content-Length: 99"), trickle) as address:
+        transport = Transport(QUICK)
+        with pytest.raises(TimedOut):
+            transport.exchange(Exchange("slow", address, {}, {}, clock.monotonic() + QUICK.total))
+        transport.close()
