@@ -60,7 +60,7 @@ def cases(patients: int) -> list[_Case]:
             [f"Appointment?{days}&_count=20" for days in _RANGES],
             "2",
         ),
-        _case("search 50: all of a type", "practitioner", ["Appointment?_count=50"]),
+        _case("search 50: all of a type", "practitioner", ["Appointment?_count=50"], "2.5"),
     ]
 
 
