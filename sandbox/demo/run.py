@@ -40,6 +40,7 @@ from sandbox.qubs.settings import DEFAULT_CREDENTIAL
 
 ROOT = Path(__file__).resolve().parents[2]
 EMULATOR_PORT = 9001
+SYNC_SECONDS = 15
 APPOINTMENTS = 2000
 PATIENTS = 300
 START_SECONDS = 90
@@ -56,7 +57,7 @@ client_secret = "{secret}"
 base_url = "{qubs}"
 token_url = "{qubs}/oauth2/token"
 calls_per_hour = 1000000
-sync_interval_seconds = 15
+sync_interval_seconds = {pause}
 history_days = 30
 future_days = 30
 """
@@ -179,8 +180,11 @@ def _free_port() -> int:
 
 def _environment(paths: DemoPaths, port: int, qubs: str) -> dict[str, str]:
     secret_key(paths)
+    pause = int(os.environ.get("SANDBOX_SYNC_SECONDS", SYNC_SECONDS))
     tables = [
-        TENANTS.format(slug=slug, name=name, zone=zone, qubs=qubs, secret=DEFAULT_CREDENTIAL)
+        TENANTS.format(
+            slug=slug, name=name, zone=zone, qubs=qubs, secret=DEFAULT_CREDENTIAL, pause=pause
+        )
         for slug, name, zone in PRACTICES
     ]
     write_private(paths.tenants, "\n".join(tables))

@@ -56,7 +56,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory, app_port: int) -> Iterator[Ru
             ]
         )
     )
-    runner = DemoRunner(folder / "state", clients=clients)
+    runner = DemoRunner(folder / "state", clients=clients, sync_seconds=40)
     with packages_in_background():
         yield runner.start()
         runner.stop()

@@ -448,7 +448,7 @@ def test_changes_arrive_by_themselves_and_pages_stay(api: Api, story: Story) -> 
         answer = api.get(path, headers={"If-None-Match": tag})
         return None if answer.status_code == 304 else answer
 
-    answer = wait_for(changed, 60, pause=0.5)
+    answer = wait_for(changed, 150, pause=0.5)
     assert answer.json()["description"] == "Seen without being asked"
     walked = [one for page in api.pages(first_page) for one in entries(page)]
     assert [one["id"] for one in walked] == whole

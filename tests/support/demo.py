@@ -63,10 +63,18 @@ class RunningDemo:
 class DemoRunner:
     """Starts the demo on a state folder, as often as asked."""
 
-    def __init__(self, state: Path, *, scale: float = 0.15, clients: Path | None = None) -> None:
+    def __init__(
+        self,
+        state: Path,
+        *,
+        scale: float = 0.15,
+        clients: Path | None = None,
+        sync_seconds: int = 15,
+    ) -> None:
         self.state = state
         self.scale = scale
         self.clients = clients
+        self.sync_seconds = sync_seconds
         self.port = free_port()
         self.running: RunningDemo | None = None
 
@@ -83,7 +91,11 @@ class DemoRunner:
             process = subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env={**os.environ, "SANDBOX_PORT": "0"},
+                env={
+                    **os.environ,
+                    "SANDBOX_PORT": "0",
+                    "SANDBOX_SYNC_SECONDS": str(self.sync_seconds),
+                },
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
