@@ -8,6 +8,7 @@ value is bound. `?` marks a value, on both databases.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -66,8 +67,8 @@ NEVER = Condition(Sql("1 = 0"))
 def join(separator: str, parts: Iterable[Sql]) -> Sql:
     """The parts with a separator in between."""
     listed = list(parts)
-    text = separator.join(part.text for part in listed)
-    return Sql(text, tuple(value for part in listed for value in part.values))
+    text = separator.join([part.text for part in listed])
+    return Sql(text, tuple(chain.from_iterable([part.values for part in listed])))
 
 
 def wrap(before: str, part: Sql, after: str = ")") -> Sql:
