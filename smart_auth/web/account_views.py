@@ -125,14 +125,13 @@ class AccountViews:
         return self._done(tenant, visitor, "session", "login ended")
 
     def logout(self, tenant: TenantInfo) -> Response:
-        """End the session, if there is one still."""
+        """End the session."""
         session = self._sessions.current(tenant, request)
-        if session is not None:
-            browser = Browser(self._core, self._sessions, tenant)
-            if not browser.form_is_ours("logout", session.user_id):
-                return stale_form(self._core, tenant)
-            self._sessions.end(tenant, session)
-            self._core.audit(tenant.slug, "logout", "success", user_id=session.user_id)
+        browser = Browser(self._core, self._sessions, tenant)
+        if session is None or not browser.form_is_ours("logout", session.user_id):
+            return stale_form(self._core, tenant)
+        self._sessions.end(tenant, session)
+        self._core.audit(tenant.slug, "logout", "success", user_id=session.user_id)
         response = pages.see_other(self._core, tenant, "manage")
         self._sessions.clear_cookie(response, tenant)
         return response

@@ -446,7 +446,7 @@ def test_strange_queries_fail_no_page(
 
 
 ENDS_SOMETHING = re.compile(
-    "/(delete|remove|end|end-all|state|revoke|rotate|secret|keys|password|factor)$"
+    "/(delete|remove|end|end-all|state|approval|revoke|rotate|secret|keys|password|factor)$"
 )
 WRITTEN = ("text", "search", "url", "email", "date")
 
