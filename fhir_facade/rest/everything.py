@@ -153,10 +153,11 @@ def _query(
     registry: Any,
 ) -> SearchQuery:
     pairs = [(name, given[name]) for name in ("_count",) if name in given]
-    if "_since" in given:
-        pairs.append(("_lastUpdated", f"ge{given['_since']}"))
     query = parse(definition, pairs, context)
     criteria: list[Criterion] = [*query.criteria]
+    if "_since" in given:
+        since = date_criterion("_since", "", f"ge{given['_since']}", context.zone)
+        criteria.append(DateCriterion("_lastUpdated", since.values))
     if patient_id is not None:
         criteria.append(CompartmentCriterion(patient_id))
     care = definition.parameter("date")

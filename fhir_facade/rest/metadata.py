@@ -11,6 +11,8 @@ from flask import Flask, Response, current_app, request
 
 from fhir_facade.errors import InvalidRequest, UnsupportedParameter
 from fhir_facade.fhir import json
+from fhir_facade.policy import ReachClass
+from fhir_facade.resources.definition import ResourceDefinition
 from fhir_facade.rest.authorize import Authorizer
 from fhir_facade.rest.capability import capability_statement, terminology_capabilities
 from fhir_facade.rest.docs_page import docs_page
@@ -19,10 +21,16 @@ from fhir_facade.rest.openapi import document_of
 from fhir_facade.rest.parts import RestParts, TenantParts
 from fhir_facade.rest.prefer import is_lenient
 from fhir_facade.rest.respond import JSON, respond_public
-from fhir_facade.search.parse import NEGOTIATED, read_pairs
-from fhir_facade.search.query import Pair
+from fhir_facade.search.parse import NEGOTIATED, parse_shape, read_pairs
+from fhir_facade.search.query import Pair, SearchContext, Shape
+from fhir_facade.search.subset import subset
+from fhir_facade.search.values.text import showable
 
 _MODES = ("full", "normative", "terminology")
+_SHAPES = frozenset({"_summary", "_elements"})
+_TAKEN = NEGOTIATED | _SHAPES
+_STATEMENT = ResourceDefinition("CapabilityStatement", ReachClass.DIRECTORY)
+"""Read as any type is, by whoever asks."""
 _HTML = "text/html; charset=utf-8"
 _PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
@@ -42,7 +50,13 @@ class MetadataViews:
         served = self._authorizer.tenant(tenant)
         pairs = read_pairs(request.environ.get("QUERY_STRING", "").encode("latin-1"))
         form = negotiate(request.environ.get("HTTP_ACCEPT"), pairs)
-        body, tag = _document(served, _mode(pairs) == "terminology", form.pretty)
+        terminology = _mode(pairs) == "terminology"
+        shape = _shape(served, pairs)
+        if shape == Shape():
+            body, tag = _document(served, terminology, form.pretty)
+        else:
+            whole = _document(served, terminology, False)[0]
+            body, tag = _tagged(subset(whole, shape.summary, shape.elements), form.pretty)
         return _answer(body, tag, form.media_type)
 
     def openapi(self, tenant: str) -> Response:
@@ -78,10 +92,11 @@ def _mode(pairs: list[Pair]) -> str:
     for name, value in pairs:
         if name == "mode":
             mode = value
-        elif name not in NEGOTIATED and not is_lenient(request.environ):
+        elif name not in _TAKEN and not is_lenient(request.environ):
             raise UnsupportedParameter(
-                "The CapabilityStatement takes the parameter 'mode' only.",
-                diagnostics="Leave the others out; _format and _pretty may stay.",
+                "The CapabilityStatement takes no such parameter.",
+                diagnostics="Use mode, _summary, _elements, _format and _pretty.",
+                expression=(showable(name),),
             )
     if mode not in _MODES:
         raise InvalidRequest(
@@ -92,11 +107,17 @@ def _mode(pairs: list[Pair]) -> str:
     return mode
 
 
+def _shape(tenant: TenantParts, pairs: list[Pair]) -> Shape:
+    """Which parts are asked for; what `_mode` has let pass is left out."""
+    asked = [pair for pair in pairs if pair[0] in _SHAPES]
+    return parse_shape(_STATEMENT, asked, SearchContext(tenant.registry, tenant.zone, tenant.base))
+
+
 @lru_cache(maxsize=256)
 def _document(tenant: TenantParts, terminology: bool, pretty: bool) -> tuple[bytes, str]:
     """The bytes and their entity tag."""
     resource = terminology_capabilities(tenant) if terminology else capability_statement(tenant)
-    return _tagged(json.dumps_pretty(resource) if pretty else json.dumps(resource))
+    return _tagged(json.dumps(resource), pretty)
 
 
 @lru_cache(maxsize=64)
@@ -109,5 +130,7 @@ def _page(tenant: TenantParts, app: Flask) -> tuple[bytes, str]:
     return _tagged(docs_page(tenant, document_of(tenant, app)))
 
 
-def _tagged(body: bytes) -> tuple[bytes, str]:
+def _tagged(body: bytes, pretty: bool = False) -> tuple[bytes, str]:
+    if pretty:
+        body = json.dumps_pretty(json.loads(body))
     return body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'

@@ -42,7 +42,11 @@ def _metadata(_: Scene) -> Described:
         ITSELF,
         "metadata",
         "The CapabilityStatement, or the TerminologyCapabilities",
-        parameters=[parts.query("mode", "Which of them.", modes), *parts.form()],
+        parameters=[
+            parts.query("mode", "Which of them.", modes),
+            *parts.shape(of_search=False),
+            *parts.form(),
+        ],
         responses=parts.answers(parts.fhir(both, "What this server can do."), public=True),
         security=[],
     )

@@ -291,3 +291,16 @@ def test_its_extension_is_published(calm: RestApp) -> None:
 
 def test_nothing_is_ignored(calm: RestApp) -> None:
     assert calm.get("/metadata?colour=red").status_code == 400
+    assert calm.get("/metadata?_summary=count").status_code == 400
+
+
+def test_parts_of_the_statement(calm: RestApp) -> None:
+    short = calm.get("/metadata?_summary=true&_pretty=true")
+    assert short.json is not None
+    assert {"fhirVersion", "software", "rest", "status", "format"} <= set(short.json)
+    assert short.json["meta"]["tag"][0]["code"] == "SUBSETTED"
+    assert deep_check(short.json) == []
+    named = calm.get("/metadata?mode=terminology&_elements=software").json
+    assert named is not None
+    assert (named["resourceType"], "codeSystem" in named) == ("TerminologyCapabilities", False)
+    assert calm.get("/metadata").headers["ETag"] != short.headers["ETag"]

@@ -113,6 +113,10 @@ def test_everything_by_post_and_what_is_refused(calm: RestApp) -> None:
     assert calm.request("POST", path, DOCTOR).status_code == 200
     for query in ("shoe=9", "start=then", "_count=x", "_since=", "_type=Patient&_type=Patient"):
         assert calm.get(f"{path}?{query}", DOCTOR).status_code == 400, query
+    for name in ("start", "end", "_since"):
+        refused = calm.get(f"{path}?{name}=gt2026", DOCTOR).json
+        assert refused is not None
+        assert refused["issue"][0]["expression"] == [name]
     assert calm.get(f"{path}?_type=Nonsense", DOCTOR).status_code == 404
     assert calm.get(f"{path}?_type=Location", DOCTOR).status_code == 400
     for body in (b"{", b"[]", b'{"resourceType":"Patient"}', json.dumps(
