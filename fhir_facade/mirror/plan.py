@@ -23,6 +23,8 @@ SOME_ROWS = 20_000
 """Up to so many are visited where rows along another order are tested each, and may all be far."""
 _RARER_TOGETHER = 5
 """Rows that must pass several conditions are met less often, so so many times more are visited."""
+_HANDFUL = 200
+"""What lists up to so many is found without counting the others to the end."""
 _ENOUGH = 20
 """A list as short as this needs no comparing with others."""
 _FIRST_STEPS = 2_000
@@ -254,14 +256,24 @@ def shortest(conn: Connection, conditions: Sequence[Condition], most: int) -> Co
 def _shortest_of(
     conn: Connection, conditions: Sequence[Condition], most: int
 ) -> tuple[Condition | None, int]:
-    """The same, and how many rows it lists. The last are asked first: reaches stand in front, and
-    that of a group takes long to count."""
+    """The same, and how many rows it lists. Of several, all are asked for a handful first, reaches
+    before others, as they stand in front; what lists many is counted only when all of them do, and
+    then the reach last, as that of a group takes long to count."""
+    listing = [(one, one.rows) for one in conditions if one.rows is not None]
+    if len(listing) > 1 and most > _HANDFUL:
+        best, fewest = _fewest_of(conn, listing, _HANDFUL)
+        if best is not None:
+            return best, fewest
+    return _fewest_of(conn, listing[::-1], most)
+
+
+def _fewest_of(
+    conn: Connection, listing: Sequence[tuple[Condition, Sql]], most: int
+) -> tuple[Condition | None, int]:
     best: Condition | None = None
     fewest = most + 1
-    for condition in reversed(conditions):
-        if condition.rows is None:
-            continue
-        listed = _listed(conn, condition.rows, fewest)
+    for condition, rows in listing:
+        listed = _listed(conn, rows, fewest)
         if listed < fewest:
             best, fewest = condition, listed
         if fewest <= _ENOUGH:
