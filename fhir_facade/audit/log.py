@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
+import time
 import weakref
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from fhir_facade.telemetry import log
 QUEUE_ROWS = 10_000
 BATCH_ROWS = 500
 FLUSH_SECONDS = 0.5
+_FULL_SECONDS = 0.01
 
 
 class AccessRow(NamedTuple):
@@ -71,7 +73,7 @@ class AuditLog:
         self._engine = engine
         self._pid = 0
         self._start_lock = threading.Lock()
-        self._queue: queue.Queue[tuple[AccessRow, int] | None] = queue.Queue(QUEUE_ROWS)
+        self._queue: queue.SimpleQueue[tuple[AccessRow, int] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
         self._log = log("audit")
@@ -86,6 +88,9 @@ class AuditLog:
         """Queue a row; when the queue is full the caller waits, so no row is dropped."""
         if self._pid != os.getpid():
             self._start()
+        # A queue with a bound of its own takes longer for a row than all else does here.
+        while self._queue.qsize() >= QUEUE_ROWS:
+            time.sleep(_FULL_SECONDS)
         self._queue.put((row, clock.now_us()))
 
     def record_now(self, *rows: AccessRow) -> None:
@@ -112,7 +117,7 @@ class AuditLog:
         with self._start_lock:
             if self._pid == os.getpid():
                 return
-            self._queue = queue.Queue(QUEUE_ROWS)
+            self._queue = queue.SimpleQueue()
             self._closing = threading.Event()
             self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
             self._thread.start()

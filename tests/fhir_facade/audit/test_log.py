@@ -9,6 +9,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from fhir_facade.audit import AccessRow, AuditLog, migrate, store
+from fhir_facade.audit import log as log_module
 
 
 @pytest.fixture
@@ -54,6 +55,24 @@ def test_close_writes_what_is_queued_from_many_threads(engine):
     log.close()
     log.close()
     assert len(store.recent(engine, "acme", limit=5000)) == 1200
+
+
+def test_callers_wait_while_the_queue_is_full(engine, monkeypatch):
+    monkeypatch.setattr(log_module, "QUEUE_ROWS", 2)
+    monkeypatch.setattr(log_module, "BATCH_ROWS", 1)
+    gate, append = threading.Event(), store.append
+    monkeypatch.setattr(store, "append", lambda *given: gate.wait(10) and append(*given))
+    log = AuditLog(engine)
+    for number in range(3):  # one is being written, two wait
+        log.access(row(number))
+    caller = threading.Thread(target=log.access, args=(row(3),))
+    caller.start()
+    caller.join(0.2)
+    assert caller.is_alive()
+    gate.set()
+    caller.join(10)
+    log.close()
+    assert [r["status"] for r in store.recent(engine, "acme")] == [3, 2, 1, 0]
 
 
 def test_a_forked_child_writes_its_own_rows(engine):
