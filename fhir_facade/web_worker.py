@@ -6,6 +6,7 @@ are patients' names and dates.
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import socket
@@ -42,6 +43,13 @@ thread waiting for the next bytes of a body."""
 
 class WebWorker(ThreadWorker):  # type: ignore[misc]
     """`gthread`, but for what it says and logs about requests it cannot read."""
+
+    def load_wsgi(self) -> None:
+        """Load the application, and leave it out of every later collection of garbage: going
+        through all of it would hold up the requests for as long as a hundred of them take."""
+        super().load_wsgi()
+        gc.collect()
+        gc.freeze()
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         """Answer; where the body may be too long to be read away, the answer itself says that the

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import socket
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -14,6 +15,20 @@ from gunicorn.workers.gthread import ThreadWorker
 from fhir_facade import web_worker
 from fhir_facade.fhir import json
 from fhir_facade.web_worker import WebWorker
+
+
+def test_the_application_is_left_out_of_collections(monkeypatch: pytest.MonkeyPatch) -> None:
+    application = {"made": ["at the start"]}
+    monkeypatch.setattr(
+        ThreadWorker, "load_wsgi", lambda worker: setattr(worker, "wsgi", application)
+    )
+    before = gc.get_freeze_count()
+    try:
+        WebWorker.load_wsgi(WebWorker.__new__(WebWorker))
+        assert gc.get_freeze_count() > before
+        assert not any(one is application for one in gc.get_objects())
+    finally:
+        gc.unfreeze()
 
 
 @pytest.mark.parametrize(
