@@ -47,6 +47,7 @@ START = 1_793_000_000
 INSTANTS = [f"2026-10-26T07:33:{20 + second:02d}Z" for second in range(-1, 5)]
 LAST = 8
 REQUESTS = 60
+REQUESTS_ON_POSTGRESQL = examples(25)
 PAGES = 12
 
 
@@ -196,8 +197,10 @@ def exported(app: RestApp, group_id: str, principal: Principal, query: str) -> A
     return _SECRET.sub(b"secret", answer.data), files
 
 
-def hold(urls: tuple[str, str], folder: Path, seed: int, principal: Principal) -> None:
-    """Tell one story twice, and ask both tellers the same."""
+def hold(
+    urls: tuple[str, str], folder: Path, seed: int, principal: Principal, many: int = REQUESTS
+) -> None:
+    """Tell one story twice, and ask both tellers the same so many times."""
     random = Random(seed)
     story = Story(random)
     assert any(not principal.sees(one, story.by_key) for one in story.resources)
@@ -208,7 +211,7 @@ def hold(urls: tuple[str, str], folder: Path, seed: int, principal: Principal) -
             apps.append(opened.enter_context(server(url, folder / name, story, who)))
         both = (apps[0], apps[1])
         requests = Requests(random, story.resources, INSTANTS)
-        for _ in range(REQUESTS):
+        for _ in range(many):
             compare(both, requests.any(), principal)
         if principal.token.kind == "backend":
             for group_id in (*MEMBERS, "g3"):
@@ -245,4 +248,5 @@ def test_what_is_out_of_reach_changes_no_answer(
 @pytest.mark.postgres
 @pytest.mark.parametrize("name", PRINCIPALS)
 def test_the_same_holds_on_postgresql(tmp_path: Path, name: str) -> None:
-    hold(_mirrors("postgresql", (tmp_path, tmp_path)), tmp_path, 20261121, PRINCIPALS[name])
+    urls = _mirrors("postgresql", (tmp_path, tmp_path))
+    hold(urls, tmp_path, 20261121, PRINCIPALS[name], REQUESTS_ON_POSTGRESQL)

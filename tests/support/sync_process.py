@@ -15,7 +15,7 @@ from tests.support.qubs import ROOT
 from tests.support.syncing import fast_client, job_for
 
 
-def start(database_url: str, emulator_url: str, *, lease: float = 2.0) -> subprocess.Popen[str]:
+def start(database_url: str, emulator_url: str, *, lease: float = 20.0) -> subprocess.Popen[str]:
     """Start the process; it prints `started` once it holds the lease, and `done` at the end."""
     command = [sys.executable, "-m", __name__, database_url, emulator_url, str(lease)]
     return subprocess.Popen(

@@ -28,14 +28,14 @@ def test_killed_at_any_point_a_sync_ends_in_the_same_state(
     when = random.Random(20261121)
     with fresh_mirror(database_url) as stores:
         for _ in range(4):
-            process = sync_process.start(database_url, emu.url, lease=0.5)
+            process = sync_process.start(database_url, emu.url, lease=1)
             assert process.stdout is not None
             with process:
                 assert process.stdout.readline() == "started\n"
                 time.sleep(when.uniform(0, 1.2))
                 process.kill()
             assert process.returncode in (-9, 0)
-        assert sync_process.finished(sync_process.start(database_url, emu.url, lease=0.5))
+        assert sync_process.finished(sync_process.start(database_url, emu.url, lease=20))
         assert content(stores) == undisturbed
         assert stores.records.dirty_count("acme", "qubs") == 0
 
