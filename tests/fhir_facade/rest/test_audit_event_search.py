@@ -25,6 +25,7 @@ from fhir_facade.rest.audit_search import condition
 from fhir_facade.search.evaluate import matches
 from fhir_facade.search.parse import parse
 from fhir_facade.search.query import SearchContext
+from tests.support.soak import examples
 
 DEFINITION = REGISTRY["AuditEvent"]
 BASE = "https://fhir.example.org/fhir/acme"
@@ -134,7 +135,9 @@ _tenants = iter(range(1_000_000))
 
 
 @settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(120),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     rows=st.lists(ROWS.map(as_stored), min_size=1, max_size=12),
@@ -180,7 +183,7 @@ def resource(row: Any) -> dict[str, Any]:
     return audit_event(row, SOURCE)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(row=ROWS.map(as_stored))
 def test_every_event_is_valid_by_both_gates(row: AccessRow) -> None:
     values = log_module._values(row, START_US) | {"pk": store.key_at(START_US)}
