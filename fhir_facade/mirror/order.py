@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from fhir_facade.mirror.criteria import Place, SortKey
 from fhir_facade.mirror.index_sql import valid_parts
-from fhir_facade.mirror.plan import Query, visiting
+from fhir_facade.mirror.plan import FIRST_STEPS, Query, visiting
 from fhir_facade.mirror.sql import Condition, Sql, any_of, exists, join, run, wrap
 from fhir_facade.mirror.versions import ROW_NAMES, Row
 
@@ -55,17 +55,21 @@ def sorted_page(
 ) -> list[Row]:
     """The next rows in the order of the keys, then of ids."""
     spanned = _spanned(query, keys[0])
+    walked = keys[0].kind not in ("id", "revision") and (after is None or after[0] is not None)
+    walk = _Walk(conn, query, keys, spanned) if walked else None
     if spanned is None or not query.only(spanned):
         fewest = query.fewest(conn)
+        if fewest is None and walk is not None and not query.unconditional:
+            near = walk.near_page(after, limit)
+            if near is not None:
+                return _rows(conn, near)
         if fewest is None or fewest is not spanned:
             few = query.reachable(conn) if fewest is None else query.listed(conn, fewest)
             if few is not None:
                 return _of_few(conn, few, keys, after, limit)
     if keys[0].kind in ("id", "revision"):
         return _page(conn, query.along(conn), _terms(keys), after, limit)
-    rows: list[Row] = []
-    if after is None or after[0] is not None:
-        rows = _rows(conn, _Walk(conn, query, keys, spanned).page(after, limit))
+    rows = [] if walk is None else _rows(conn, walk.page(after, limit))
     if len(rows) < limit and spanned is None:
         behind = after[1:] if after is not None and after[0] is None else None
         rows += _without_value(conn, query, keys, behind, limit - len(rows))
@@ -127,15 +131,35 @@ class _Walk:
         if not query.unconditional:
             source += f" {visiting(conn, 't.version_pk')}"
             tests.append(query.where(conn))
-        head = Sql(
-            f"{source} WHERE t.tenant = ? AND t.type = ? AND t.param = ?",
-            (query.tenant, query.type, keys[0].param),
-        )
+        owner = (query.tenant, query.type, keys[0].param)
+        head = " WHERE t.tenant = ? AND t.type = ? AND t.param = ?"
+        valid = valid_parts(query.revision, by_value=table == "index_reference")
         self._parts = [
-            join(" AND ", (join("", (head, valid)), span, *tests))
+            join(" AND ", (join("", (Sql(f"{source}{head}", owner), part)), span, *tests))
             for span in spans
-            for valid in valid_parts(query.revision, by_value=table == "index_reference")
+            for part in valid
         ]
+        untested = join("", (Sql(f"FROM {table} t{head}", owner), valid[0]))
+        self._untested = join(" AND ", (untested, *(() if spanned is None else spans[:1])))
+
+    def near_page(self, after: Place | None, limit: int) -> list[int] | None:
+        """Keys of the next versions, if they are among the first so many rows along the index."""
+        rows = self._untested
+        if after is not None:
+            start = Sql(f"{self._value} {self._beyond}= ?", (after[0],))
+            rows = join(" AND ", (rows, start))
+        text = (
+            f"SELECT {self._value} {rows.text} ORDER BY {self._value}{self._way} LIMIT 1 OFFSET ?"
+        )
+        last = run(self._conn, Sql(text, (*rows.values, FIRST_STEPS)))
+        if not last:
+            return None
+        before = Sql(f"{self._value} {'>' if self._way else '<'} ?", (last[0][0],))
+        every = self._parts
+        self._parts = [join(" AND ", (part, before)) for part in every]
+        found = self.page(after, limit)
+        self._parts = every
+        return found if len(found) == limit else None
 
     def page(self, after: Place | None, limit: int) -> list[int]:
         """Keys of the next versions."""

@@ -27,8 +27,8 @@ _HANDFUL = 200
 """What lists up to so many is found without counting the others to the end."""
 _ENOUGH = 20
 """A list as short as this needs no comparing with others."""
-_FIRST_STEPS = 2_000
-"""Rows along the ids that are tried before a longer list is visited."""
+FIRST_STEPS = 2_000
+"""Rows along an order that are tried before a longer list is visited."""
 _PAGES_LISTED = 20
 """From so many pages' worth of listed rows on, a page is likely to be filled by a part of the steps
 that visiting them all would take."""
@@ -78,7 +78,7 @@ class Query(NamedTuple):
         few, listed = _shortest_of(conn, restricting, FEW_ROWS)
         longer = few is None and len(restricting) > 1
         visited = few is not None and not self._decides(few)
-        steps = _FIRST_STEPS if longer else listed // _PART_OF_LIST
+        steps = FIRST_STEPS if longer else listed // _PART_OF_LIST
         if longer or (visited and listed > _PAGES_LISTED * limit):
             page = self._near_page(conn, limit, steps)
             if page is not None:

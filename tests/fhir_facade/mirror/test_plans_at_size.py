@@ -175,7 +175,7 @@ class Plans:
         sqlite = conn.dialect.name == "sqlite"
         rows = fetch(conn, f"EXPLAIN {'QUERY PLAN ' if sqlite else ''}{text}", values)
         lines = [row[3] if sqlite else row[0] for row in rows]
-        walk = text.startswith("SELECT found")
+        walk = text.startswith("SELECT found") or text.endswith("LIMIT 1 OFFSET ?")
         self.found += [(line, text) for line in lines if _reads_all(line, walk)]
         return fetch(conn, text, values)
 
@@ -191,7 +191,7 @@ _ALL_LIVING = re.compile(r"^SEARCH t .*\(tenant=\? AND type=\? AND param=\? AND 
 
 
 def _reads_all(line: str, walk: bool) -> bool:
-    """A walk goes along a parameter as far as it takes to fill a page."""
+    """A walk goes along a parameter as far as it takes to fill a page, or a number of steps."""
     return (_ALL.search(line) or (None if walk else _ALL_LIVING.search(line))) is not None
 
 

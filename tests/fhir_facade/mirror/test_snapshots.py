@@ -10,7 +10,7 @@ import pytest
 from alembic import command
 from sqlalchemy import text
 
-from fhir_facade.mirror import find, plan, versions
+from fhir_facade.mirror import find, order, plan, versions
 from fhir_facade.mirror.criteria import (
     Criterion,
     DateCriterion,
@@ -54,6 +54,7 @@ SEARCHES: tuple[tuple[str, tuple[Criterion, ...], tuple[SortKey, ...]], ...] = (
     ("Appointment", (date("ge", 3), token("status", "booked")), (SortKey("date", "date"),)),
     ("Appointment", (date("le", 9),), (SortKey("date", "date", True), SortKey("_id", "id", True))),
     ("Appointment", (), (SortKey("date", "date"),)),
+    ("Appointment", (token("status", "booked"),), (SortKey("date", "date", True),)),
     ("Appointment", (), (SortKey("status", "token", True),)),
     ("Appointment", (), (SortKey("patient", "reference"), SortKey("date", "date", True))),
     ("Patient", (StringCriterion("family", "starts", ("fam",)),), ()),
@@ -72,6 +73,8 @@ def test_pages_show_what_was_valid_when_they_were_begun(
     database: Database, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
     monkeypatch.setattr(plan, "FEW_ROWS", few)
+    monkeypatch.setattr(order, "FIRST_STEPS", 5)
+    monkeypatch.setattr(plan, "FIRST_STEPS", 5)
     publish(database, *(patient(n, "Family") for n in range(5)), *map(booked, range(24)))
     with database.read() as conn:
         then = versions.current_revision(conn, "acme")[0]
