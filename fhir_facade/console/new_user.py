@@ -59,7 +59,7 @@ class NewUser:
                 password_temporary=True,
             )
         except AlreadyExists:
-            taken = {"username": "There is a user of this name: choose another."}
+            taken = {"username": "There is a user of this name, or was one: choose another."}
             return self._page(form, taken, 409)
         self._desk.acts.record("user created", user_id=created.user_id)
         if made:
