@@ -102,9 +102,7 @@ def rotate_secret(tenant: str | None, client_id: str) -> None:
 @apps.command("approve")
 @TENANT
 @click.argument("client_id")
-@click.option(
-    "--version", type=int, help="As `app show` gave it; refused if changed since."
-)
+@click.option("--version", type=int, help="As `app show` gave it; refused if changed since.")
 @JSON
 def approve(tenant: str | None, client_id: str, version: int | None, as_json: bool) -> None:
     """Let others than its developer launch an app, and a backend get tokens; shows what was
