@@ -29,7 +29,7 @@ from tests.support.processes import alive, descendants, wait_for, wait_gone
 from tests.support.serving import Server
 from tests.support.soak import SOAK
 
-PATIENTS, APPOINTMENTS = 120, 1000
+PATIENTS, APPOINTMENTS = 150, 1400
 ROUNDS = 6 if SOAK else 1
 SECONDS = 90
 VICTIMS = ("export", "worker", "web", "master")
@@ -155,7 +155,7 @@ class Exporting:
 def exporting(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Exporting]:
-    settings = {"DEMO": "true", "SYNC": "false", "EXPORT_PART_ROWS": "60", "LOG_LEVEL": "warning"}
+    settings = {"DEMO": "true", "SYNC": "false", "EXPORT_PART_ROWS": "100", "LOG_LEVEL": "warning"}
     if request.param == "postgresql":
         url = fresh_postgres_url()
         settings |= {"DATABASE_URL": url, "AUTH_DATABASE_URL": url}
