@@ -156,7 +156,7 @@ class ErrorHandlers:
             self._authorizer.tenant(slug)
             if name[:1].isupper():
                 known_type(self._authorizer.access(slug, ""), name)
-            elif name.startswith("bulk"):
+            elif name.startswith(("bulk", "$")):
                 self._authorizer.access(slug, "")
         except errors.FacadeError as earlier:
             return self.facade_error(earlier)
