@@ -79,6 +79,16 @@ CASES: dict[str, list[Case]] = {
     "POST /<resource_type>/_search": [
         Case("POST", "/Patient/_search", "search-type", sent=FORM),
     ],
+    "GET /Patient/<patient_id>/<resource_type>": [
+        Case("GET", "/Patient/p1/Appointment", "search-type")
+    ],
+    "POST /Patient/<patient_id>/<resource_type>/_search": [
+        Case("POST", "/Patient/p1/Appointment/_search", "search-type", sent=FORM)
+    ],
+    "GET /Patient/<patient_id>/*": [Case("GET", "/Patient/p1/*", "search-system")],
+    "POST /Patient/<patient_id>/_search": [
+        Case("POST", "/Patient/p1/_search", "search-system", sent=FORM)
+    ],
     "GET /<resource_type>/<resource_id>": [
         Case("GET", "/Patient/p1", "read"),
         Case("GET", "/Patient/p2", "read", refused=PATIENT_1, step="compartment"),
