@@ -128,8 +128,11 @@ def date_questions(scanned: list[oracle.Resource], name: str, zone: ZoneInfo) ->
 def reference_questions(scanned: list[oracle.Resource], name: str, base: str) -> Iterator[Question]:
     found = {text for one in scanned for text in oracle.references(one, name)}
     for text in some(found):
-        target_type, _, target_id = text.partition("/")
         yield name, text, "", text
+        if "://" in text:
+            yield name, f"{text}x", "", f"{text}x"
+            continue
+        target_type, _, target_id = text.partition("/")
         yield name, target_id, "", target_id
         yield name, f"{base}/{text}", "", text
         yield f"{name}:{target_type}", target_id, target_type, target_id

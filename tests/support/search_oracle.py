@@ -110,8 +110,10 @@ def strings(resource: Resource, param: str) -> list[str]:
 
 
 def references(resource: Resource, param: str) -> set[str]:
-    """`Type/id` of every literal reference."""
-    return {one["reference"] for one in nodes(resource, param) if "reference" in one}
+    """`Type/id` of every literal reference, and every canonical as it stands."""
+    found = nodes(resource, param)
+    literal = {one["reference"] for one in found if isinstance(one, dict) and "reference" in one}
+    return literal | {one for one in found if isinstance(one, str)}
 
 
 def spans(resource: Resource, param: str, zone: ZoneInfo) -> list[Span]:

@@ -69,8 +69,10 @@ PATHS: dict[str, dict[str, str]] = {
     "ConceptMap": {
         **_PUBLISHED,
         "identifier": "identifier",
+        "source": "sourceCanonical",
         "source-code": "group.element.code",
         "source-system": "group.source",
+        "target": "targetCanonical",
         "target-code": "group.element.target.code",
         "target-system": "group.target",
         "title": "title",
@@ -139,6 +141,7 @@ PATHS: dict[str, dict[str, str]] = {
     },
     "OperationDefinition": {
         **_PUBLISHED,
+        "base": "base",
         "code": "code",
         "instance": "instance",
         "kind": "kind",
@@ -189,6 +192,7 @@ PATHS: dict[str, dict[str, str]] = {
     "StructureDefinition": {
         **_PUBLISHED,
         "abstract": "abstract",
+        "base": "baseDefinition",
         "base-path": "snapshot.element.base.path|differential.element.base.path",
         "derivation": "derivation",
         "experimental": "experimental",
