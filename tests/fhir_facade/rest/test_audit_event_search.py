@@ -54,6 +54,7 @@ ROWS = st.builds(
     status=_MAYBE([None, 200, 403, 404, 500, 503]),
     reason=_MAYBE([None, "because"]),
     step=_MAYBE([None, "scope"]),
+    **dict.fromkeys(("revision", "error", "text", "expected", "received"), st.none()),
     correlation_id=_MAYBE([None, "corr-1234", "corr-5678"]),
 )
 
