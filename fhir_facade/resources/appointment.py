@@ -47,16 +47,24 @@ _SEARCH = (
     token("appointment-type", "appointmentType", definition=_definition("appointment-type")),
     date("date", "start", definition=_definition("date"), single=True),
     token("identifier", "identifier", definition=_definition("identifier")),
-    reference("location", _ACTOR, targets=("Location",), definition=_definition("location")),
+    reference(
+        "location", _ACTOR, targets=("Location",), definition=_definition("location"), narrowed=True
+    ),
     token(
         "part-status",
         "participant.status",
         definition=_definition("part-status"),
         system=PARTICIPATION_STATUS,
     ),
-    reference("patient", _ACTOR, targets=("Patient",), definition=_definition("patient")),
     reference(
-        "practitioner", _ACTOR, targets=("Practitioner",), definition=_definition("practitioner")
+        "patient", _ACTOR, targets=("Patient",), definition=_definition("patient"), narrowed=True
+    ),
+    reference(
+        "practitioner",
+        _ACTOR,
+        targets=("Practitioner",),
+        definition=_definition("practitioner"),
+        narrowed=True,
     ),
     token("reason-code", "reasonCode", definition=_definition("reason-code")),
     token("service-category", "serviceCategory", definition=_definition("service-category")),

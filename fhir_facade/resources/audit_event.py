@@ -78,6 +78,7 @@ _SEARCH = (
         "agent.who",
         targets=("Patient",),
         definition=search_parameter("AuditEvent-patient"),
+        narrowed=True,
     ),
     token("subtype", "subtype", definition=search_parameter("AuditEvent-subtype")),
     token("type", "type", definition=search_parameter("AuditEvent-type")),

@@ -28,6 +28,8 @@ class SearchParameter:
     `single`: no resource has several values of it.
     `system` is the code system that a `code` element implies, so that `system|code` finds it
     (https://hl7.org/fhir/R4/search.html#token); '' for booleans and for what carries its own.
+    `narrowed`: of references to several types it takes those to `targets` (in R4's expressions
+    `.where(resolve() is Patient)`); one that does not say its type is to none of them.
     `canonical`: a reference by canonical URL, which leads to nothing here and is compared as a uri.
     """
 
@@ -39,6 +41,7 @@ class SearchParameter:
     documentation: str = ""
     system: str = ""
     single: bool = False
+    narrowed: bool = False
     canonical: bool = False
 
     @property
@@ -114,10 +117,17 @@ def reference(
     targets: tuple[str, ...],
     definition: str = "",
     documentation: str = "",
+    narrowed: bool = False,
 ) -> SearchParameter:
     """A reference parameter that leads to any of `targets`."""
     return SearchParameter(
-        name, "reference", paths, definition, targets=targets, documentation=documentation
+        name,
+        "reference",
+        paths,
+        definition,
+        targets=targets,
+        documentation=documentation,
+        narrowed=narrowed,
     )
 
 

@@ -47,7 +47,9 @@ _SEARCH = (
     date("date", "effective[x]", definition=_us_core("date"), single=True),
     token("identifier", "identifier", definition=search_parameter("clinical-identifier")),
     date("issued", "issued", definition=_definition("issued"), single=True),
-    reference("patient", "subject", targets=("Patient",), definition=_us_core("patient")),
+    reference(
+        "patient", "subject", targets=("Patient",), definition=_us_core("patient"), narrowed=True
+    ),
     reference(
         "performer",
         "performer",

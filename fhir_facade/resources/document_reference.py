@@ -74,7 +74,9 @@ _SEARCH = (
     ),
     token("language", "content.attachment.language", definition=_definition("language")),
     uri("location", "content.attachment.url", definition=_definition("location")),
-    reference("patient", "subject", targets=("Patient",), definition=_us_core("patient")),
+    reference(
+        "patient", "subject", targets=("Patient",), definition=_us_core("patient"), narrowed=True
+    ),
     date("period", "context.period", definition=_us_core("period"), single=True),
     reference(
         "related", "context.related", targets=("Appointment",), definition=_definition("related")

@@ -240,7 +240,9 @@ def _reference(rows: _Rows, parameter: SearchParameter, node: Any) -> None:
 def _may_lead_to(parameter: SearchParameter, named: Any, target: tuple[str, str] | None) -> bool:
     """Whether a reference is to one of the parameter's types, as far as it says."""
     kind = target[0] if target is not None else named
-    return kind is None or not parameter.targets or kind in parameter.targets
+    if kind is None:
+        return not parameter.narrowed
+    return not parameter.targets or kind in parameter.targets
 
 
 def _number(rows: _Rows, parameter: SearchParameter, node: Any) -> None:

@@ -56,7 +56,9 @@ _SEARCH = (
     token("agent-type", "agent.type", definition=_definition("agent-type")),
     reference("entity", "entity.what", targets=_TARGETS, definition=_definition("entity")),
     reference("location", "location", targets=("Location",), definition=_definition("location")),
-    reference("patient", "target", targets=("Patient",), definition=_definition("patient")),
+    reference(
+        "patient", "target", targets=("Patient",), definition=_definition("patient"), narrowed=True
+    ),
     date("recorded", "recorded", definition=_definition("recorded"), single=True),
     token("signature-type", "signature.type", definition=_definition("signature-type")),
     reference("target", "target", targets=_TARGETS, definition=_definition("target")),

@@ -40,10 +40,10 @@ def nodes(resource: Resource, param: str) -> list[Any]:
 
 
 def _leads_to(reference: Resource, target: str) -> bool:
-    """Whether a reference is to a type; a logical one that names no type may be."""
+    """Whether a reference is to a type, as `resolve() is Type` has it; a logical one may say so."""
     if "reference" in reference:
         return str(reference["reference"]).startswith(f"{target}/")
-    return bool(reference.get("type", target) == target)
+    return bool(reference.get("type") == target)
 
 
 def _step(here: Sequence[Any], step: str) -> Iterator[Any]:

@@ -403,7 +403,7 @@ def test_the_index_finds_what_reading_every_resource_finds(
     publish(database, *resources, tenant=tenant)
     expected = sorted(r["id"] for r in resources if all(holds(q, r) for q in asking))
     criteria = [asked(q) for q in asking]
-    with patch.multiple(plan, FEW_ROWS=few, _FIRST_STEPS=steps, _PAGES_LISTED=pages):
+    with patch.multiple(plan, FEW_ROWS=few, FIRST_STEPS=steps, _PAGES_LISTED=pages):
         assert search(database, "Patient", *criteria, tenant=tenant) == expected
         paged: list[str] = []
         while page := search(
