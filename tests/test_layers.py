@@ -41,7 +41,7 @@ def test_the_layers_hold(copy):
         ("fhir_facade/search/__init__.py", "import flask"),
         ("fhir_facade/search/__init__.py", "import sqlalchemy"),
         ("fhir_facade/rest/__init__.py", "import requests"),
-        ("smart_auth/scopes.py", "import fhir_facade.errors"),
+        ("smart_auth/scopes/scope.py", "import fhir_facade.errors"),
         ("fhir_facade/settings.py", "import sandbox.qubs"),
     ],
 )

@@ -43,6 +43,8 @@ _MS = 1_000
 _IS_REST = Among("action", (REST,))
 _ABOUT_PATIENTS = Not(Among("patients", ("",)))
 _ABOUT_RESOURCE = AllOf((Present("type"), Present("resource_id")))
+_ACTED_ON = AllOf((Present("actor"), AnyOf((Present("user_id"), Present("client_id")))))
+_BY_SOMEBODY = AnyOf((Present("client_id"), Present("user_id"), Present("actor")))
 
 
 def condition(criterion: Criterion) -> Condition:
@@ -201,8 +203,7 @@ def _entity_type(value: TokenValue) -> Condition:
     if thing:
         ways += [_ABOUT_RESOURCE, Present("query")]
     if other:
-        acted_on = AnyOf((Present("user_id"), Present("client_id")))
-        ways += [Present("job_id"), AllOf((Present("actor"), acted_on))]
+        ways += [Present("job_id"), _ACTED_ON]
     if request:
         ways += [Present("correlation_id"), Present("status"), Present("type"), Present("step")]
     return AnyOf(tuple(ways))
@@ -219,11 +220,19 @@ _TOKENS: dict[str, Callable[[TokenValue], Condition]] = {
 }
 _PRESENT: dict[str, Condition] = {
     "action": ALWAYS,
-    "agent": Present("fhir_user"),
-    "altid": AnyOf((Present("client_id"), Present("user_id"), Present("actor"))),
+    "agent": _BY_SOMEBODY,
+    "altid": _BY_SOMEBODY,
     "correlation-id": Present("correlation_id"),
     "date": ALWAYS,
-    "entity": AnyOf((_ABOUT_PATIENTS, _ABOUT_RESOURCE)),
+    "entity": AnyOf(
+        (
+            _ABOUT_PATIENTS,
+            _ABOUT_RESOURCE,
+            Present("job_id"),
+            _ACTED_ON,
+            Present("correlation_id"),
+        )
+    ),
     "entity-type": AnyOf(
         (_ABOUT_PATIENTS, Present("type"), Present("correlation_id"), Present("status"))
     ),

@@ -151,7 +151,7 @@ AT_ASSERTION: list[tuple[dict[str, Any], str, str]] = [
      "https://x.example/jwks"),
     ({"aud": f"https://x.example/token?t={CANARY}"}, f"{BASE}/auth/token",
      "https://x.example/token"),
-    ({"aud": BASE}, f"{BASE}/auth/token", BASE),
+    ({"aud": f"{BASE}/auth"}, f"{BASE}/auth/token", f"{BASE}/auth"),
     ({"jti": None}, "", ""),
     ({"exp": 1}, "", ""),
 ]  # fmt: skip
