@@ -25,10 +25,9 @@ OWN_SERVER = (
     "tests/e2e/test_two_servers.py",
 )
 OF_PEOPLE = ("tests/e2e/oauth/", "tests/e2e/test_foreign_clients.py", "tests/e2e/test_portal.py")
+DEMOS = ("demo", "demo of people", "own demo")
 LONGEST = (
-    "demo",
-    "demo of people",
-    "own demo",
+    *DEMOS,
     "tests/e2e/test_console.py",
     "tests/e2e/test_two_servers.py",
     "tests/e2e/test_kill.py",
@@ -73,6 +72,11 @@ def together(nodeid: str) -> str:
     return path
 
 
+def of_a_demo(nodeid: str) -> bool:
+    """Whether a test runs against a demo that it shares with others."""
+    return together(nodeid) in DEMOS
+
+
 def turn(nodeid: str) -> int:
     """The place of a test's group among all groups."""
     group = together(nodeid)
@@ -92,8 +96,8 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Half as many processes again as there are cores: many tests wait for servers."""
-    return max(2, (os.cpu_count() or 1) * 3 // 2)
+    """Twice as many processes as there are cores: many tests wait for servers."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.hookimpl(optionalhook=True)

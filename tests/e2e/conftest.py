@@ -11,8 +11,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import of_a_demo
 from tests.support.demo import DemoRunner, RunningDemo, free_port
 from tests.support.node import NodeClients, node_clients, packages_in_background
+
+_RUNNERS: list[DemoRunner] = []
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    """Behind the last test of a demo it ends: its syncs would take from the other tests."""
+    if nextitem is not None and not of_a_demo(nextitem.nodeid):
+        while _RUNNERS:
+            _RUNNERS.pop().stop()
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +68,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory, app_port: int) -> Iterator[Ru
         )
     )
     runner = DemoRunner(folder / "state", clients=clients, sync_seconds=40)
+    _RUNNERS.append(runner)
     with packages_in_background():
         yield runner.start()
         runner.stop()
@@ -66,6 +78,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory, app_port: int) -> Iterator[Ru
 def own_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoRunner]:
     """A small demo that tests may stop, kill and disturb."""
     runner = DemoRunner(tmp_path_factory.mktemp("own") / "state", scale=0.03)
+    _RUNNERS.append(runner)
     yield runner
     runner.stop()
 

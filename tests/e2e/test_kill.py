@@ -22,6 +22,7 @@ from fhir_facade.app import Facade
 from sandbox.demo.seed import private_key, public_part
 from smart_auth import admin
 from tests.support import exports
+from tests.support.databases import BOTH_IN_SOAK
 from tests.support.demo import RunningDemo
 from tests.support.demo_tokens import backend_token
 from tests.support.postgres import fresh_postgres_url
@@ -33,7 +34,6 @@ PATIENTS, APPOINTMENTS = 150, 1400
 ROUNDS = 6 if SOAK else 1
 SECONDS = 90
 VICTIMS = ("export", "worker", "web", "master")
-DATABASES = {"sqlite": VICTIMS, "postgresql": VICTIMS if SOAK else ("export",)}
 
 
 @dataclass
@@ -43,7 +43,6 @@ class Exporting:
     server: Server
     facade: Facade
     key: dict[str, Any]
-    victims: tuple[str, ...]
 
     @property
     def base(self) -> str:
@@ -150,7 +149,7 @@ class Exporting:
 
 @pytest.fixture(
     scope="module",
-    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)],
+    params=BOTH_IN_SOAK,
 )
 def exporting(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -173,7 +172,7 @@ def exporting(
         }
         admin.create_client(facade.auth_store, exports.TENANT, metadata)
         server.start()
-        yield Exporting(server, facade, key, DATABASES[request.param])
+        yield Exporting(server, facade, key)
     finally:
         server.stop()
         facade.close()
@@ -185,7 +184,7 @@ def test_exports_survive_kills(exporting: Exporting, round_: int) -> None:
     assert sum(count for _, count, _ in expected) > APPOINTMENTS / 2
     chance = random.Random(20261121 + round_)
     jobs = []
-    for victim in chance.sample(exporting.victims, len(exporting.victims)):
+    for victim in chance.sample(VICTIMS, len(VICTIMS)):
         where = exporting.kick_off()
         while not exporting.wait_between(where, chance.random() * 0.8):
             where = exporting.kick_off()

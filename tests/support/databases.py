@@ -18,8 +18,11 @@ from sqlalchemy import make_url
 from fhir_facade.mirror import migrate
 from fhir_facade.mirror.database import Database, open_database
 from tests.support.postgres import fresh_postgres_url
+from tests.support.soak import SOAK
 
 BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+BOTH_IN_SOAK = BOTH if SOAK else ["sqlite"]
+"""For what reaches the database only through stores that run on both."""
 
 
 @pytest.fixture(params=BOTH)

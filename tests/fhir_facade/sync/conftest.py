@@ -8,7 +8,7 @@ import pytest
 from fhir_facade.sync.job import QubsJob, Stores
 from fhir_facade.sync.runner import sync_once
 from fhir_facade.upstream.qubs import QubsClient
-from tests.support.databases import BOTH, copied_url, database_url, no_rows
+from tests.support.databases import BOTH_IN_SOAK, copied_url, database_url, no_rows
 from tests.support.qubs import Running, emulator_process
 from tests.support.syncing import content, fast_client, fresh_mirror, job_for, mirror_at
 
@@ -62,7 +62,7 @@ def undisturbed(
         return content(opened)
 
 
-@pytest.fixture(params=BOTH)
+@pytest.fixture(params=BOTH_IN_SOAK)
 def both(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
     """The stores on either database."""
     with mirror_at(copied_url(request.param, tmp_path, no_rows)) as opened:
