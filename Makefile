@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PORT ?= 8000
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
-# Test processes: twice as many as there are cores, unless told.
+# Test processes: half as many again as there are cores, unless told.
 WORKERS ?= auto
 
 .PHONY: help demo demo-check test lint bench soak clean

@@ -96,8 +96,8 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Twice as many processes as there are cores: many tests wait for servers."""
-    return 2 * (os.cpu_count() or 1)
+    """Half as many processes again as there are cores: many tests wait for servers."""
+    return max(2, (os.cpu_count() or 1) * 3 // 2)
 
 
 @pytest.hookimpl(optionalhook=True)
