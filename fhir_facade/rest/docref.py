@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
-from flask import Response, request
+from flask import Response
 
 from fhir_facade.errors import InvalidRequest, UnsupportedParameter
 from fhir_facade.rest.authorize import Authorizer, served_type
-from fhir_facade.rest.parameters_body import parameter_pairs
-from fhir_facade.rest.search import SearchViews
-from fhir_facade.search.parse import NEGOTIATED, read_pairs
+from fhir_facade.rest.parameters_body import given_once, parameter_pairs
+from fhir_facade.rest.search import SearchViews, query_pairs
+from fhir_facade.search.parse import NEGOTIATED
 from fhir_facade.search.query import Pair
 from fhir_facade.search.values.date import date_criterion
-from fhir_facade.search.values.text import malformed, showable
 
 NAMES = ("patient", "start", "end", "type", "on-demand", "_count")
 
@@ -34,14 +33,13 @@ class DocrefViews:
         """A searchset; its links lead to the search on DocumentReference that it is."""
         access = self._authorizer.access(tenant, "operation-docref")
         definition = served_type(access, "DocumentReference", "s")
-        query: str = request.environ.get("QUERY_STRING", "")
-        given = [*read_pairs(query.encode("latin-1")), *parameter_pairs()]
+        given = [*query_pairs(), *parameter_pairs()]
         return self._searches.of_type(access, definition, _search(given, access.tenant.zone))
 
 
 def _search(given: list[Pair], zone: ZoneInfo) -> list[Pair]:
     """The search that the operation stands for."""
-    asked = _once([pair for pair in given if pair[0] not in NEGOTIATED])
+    asked = given_once("$docref", NAMES, (pair for pair in given if pair[0] not in NEGOTIATED))
     if "patient" not in asked:
         raise InvalidRequest(
             "$docref needs a patient.",
@@ -62,20 +60,3 @@ def _search(given: list[Pair], zone: ZoneInfo) -> list[Pair]:
             pairs.append(("period", value))
     pairs += [(name, asked[name]) for name in ("type", "_count") if name in asked]
     return pairs + [pair for pair in given if pair[0] in NEGOTIATED]
-
-
-def _once(pairs: list[Pair]) -> dict[str, str]:
-    given: dict[str, str] = {}
-    for name, value in pairs:
-        if name not in NAMES:
-            raise UnsupportedParameter(
-                "$docref takes no such parameter.",
-                diagnostics=f"Use one of: {', '.join(NAMES)}.",
-                expression=(showable(name),),
-            )
-        if name in given:
-            raise malformed(name, "given once")
-        if not value:
-            raise malformed(name, "followed by a value; leave the parameter out")
-        given[name] = value
-    return given

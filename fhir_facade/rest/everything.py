@@ -15,7 +15,6 @@ from flask import Response, request
 from fhir_facade.errors import (
     InvalidRequest,
     NotFound,
-    UnsupportedParameter,
 )
 from fhir_facade.fhir import json
 from fhir_facade.mirror.criteria import CompartmentCriterion, Criterion, DateCriterion
@@ -24,7 +23,7 @@ from fhir_facade.resources.definition import ResourceDefinition
 from fhir_facade.rest.accesses import Access, record
 from fhir_facade.rest.authorize import Authorizer, served_type
 from fhir_facade.rest.negotiate import Form, negotiate
-from fhir_facade.rest.parameters_body import parameter_pairs
+from fhir_facade.rest.parameters_body import given_once, parameter_pairs
 from fhir_facade.rest.parts import RestParts
 from fhir_facade.rest.prefer import search_context
 from fhir_facade.rest.read import checked_id, current_row, gone
@@ -38,7 +37,7 @@ from fhir_facade.search.query import Include, Pair, SearchContext, SearchQuery
 from fhir_facade.search.run import SearchPage
 from fhir_facade.search.system import run_types
 from fhir_facade.search.values.date import date_criterion
-from fhir_facade.search.values.text import malformed, showable
+from fhir_facade.search.values.text import malformed
 
 NAMES = ("start", "end", "_since", "_type", "_count")
 _PERIODS = {"start": "ge", "end": "le"}
@@ -135,7 +134,7 @@ def _queries(
     access: Access, pairs: tuple[Pair, ...], patient_id: str | None
 ) -> tuple[SearchQuery, ...]:
     """The search of each type that the compartment may hold and the token may search."""
-    given = _once(pairs)
+    given = given_once("$everything", NAMES, pairs)
     wanted = given.get("_type")
     definitions = _compartment_types(access, None if wanted is None else wanted.split(","))
     context = search_context(access)
@@ -205,23 +204,6 @@ def _compartment_types(access: Access, names: list[str] | None) -> list[Resource
         )
     # The patients come first, then what is theirs.
     return sorted(found, key=lambda one: (one.type != "Patient", one.type))
-
-
-def _once(pairs: tuple[Pair, ...]) -> dict[str, str]:
-    given: dict[str, str] = {}
-    for name, value in pairs:
-        if name not in NAMES:
-            raise UnsupportedParameter(
-                "$everything takes no such parameter.",
-                diagnostics=f"Use one of: {', '.join(NAMES)}.",
-                expression=(showable(name),),
-            )
-        if name in given:
-            raise malformed(name, "given once")
-        if not value:
-            raise malformed(name, "followed by a value; leave the parameter out")
-        given[name] = value
-    return given
 
 
 def _respond(body: bytes, form: Form) -> Response:

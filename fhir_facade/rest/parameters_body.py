@@ -1,14 +1,16 @@
-"""The parameters of an operation that was called by POST (R4 operations.html#request)."""
+"""The parameters of an operation, by POST too (R4 operations.html#request)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from flask import request
 
-from fhir_facade.errors import InvalidRequest
+from fhir_facade.errors import InvalidRequest, UnsupportedParameter
 from fhir_facade.rest.bodies import json_body, read_body
 from fhir_facade.search.query import Pair
+from fhir_facade.search.values.text import malformed, showable
 
 PARAMETERS = "a Parameters resource"
 
@@ -31,6 +33,27 @@ def parameter_pairs() -> list[Pair]:
     if not isinstance(parameters, list):
         raise _no_value()
     return [_pair(parameter) for parameter in parameters]
+
+
+def given_once(operation: str, names: Sequence[str], pairs: Iterable[Pair]) -> dict[str, str]:
+    """The values by name, each given once and none empty.
+
+    Raises UnsupportedParameter for what is not among `names`, InvalidRequest otherwise.
+    """
+    given: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in names:
+            raise UnsupportedParameter(
+                f"{operation} takes no such parameter.",
+                diagnostics=f"Use one of: {', '.join(names)}.",
+                expression=(showable(name),),
+            )
+        if name in given:
+            raise malformed(name, "given once")
+        if not value:
+            raise malformed(name, "followed by a value; leave the parameter out")
+        given[name] = value
+    return given
 
 
 def _pair(parameter: Any) -> Pair:
